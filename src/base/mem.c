@@ -1,0 +1,54 @@
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static _Noreturn void out_of_memory(size_t n) {
+    fprintf(stderr, "kvmux: out of memory: %zu bytes could not be allocated\n", n);
+    abort();
+}
+
+void *mem_try(size_t n) {
+    return malloc(n);
+}
+
+void *mem_alloc(size_t n) {
+    void *p = malloc(n != 0 ? n : 1);
+    if (UNLIKELY(p == NULL)) {
+        out_of_memory(n);
+    }
+    return p;
+}
+
+void *mem_zalloc(size_t n) {
+    void *p = calloc(1, n != 0 ? n : 1);
+    if (UNLIKELY(p == NULL)) {
+        out_of_memory(n);
+    }
+    return p;
+}
+
+void *mem_realloc(void *p, size_t n) {
+    void *q = realloc(p, n != 0 ? n : 1);
+    if (UNLIKELY(q == NULL)) {
+        out_of_memory(n);
+    }
+    return q;
+}
+
+void mem_free(void *p) {
+    free(p);
+}
+
+char *mem_strndup(struct slice s) {
+    char *copy = mem_alloc(s.n + 1);
+    if (s.n != 0) {
+        memcpy(copy, s.p, s.n);
+    }
+    copy[s.n] = '\0';
+    return copy;
+}
+
+char *mem_strdup(const char *s) {
+    return mem_strndup(slice_str(s));
+}

@@ -1,0 +1,18 @@
+/* reason.h: every close and every refusal has one of these (rows in reason.def). */
+#ifndef KVMUX_BASE_REASON_H
+#define KVMUX_BASE_REASON_H
+
+enum reason {
+#define REASON(name, bucket, text) REASON_##name,
+#include "base/reason.def"
+#undef REASON
+    REASON_COUNT
+};
+
+enum reason_bucket { REASON_BUCKET_EOF, REASON_BUCKET_ERR, REASON_BUCKET_TIMEOUT };
+
+const char *reason_text(enum reason);
+const char *reason_name(enum reason); /* the name of its row, for logs */
+enum reason_bucket reason_bucket(enum reason);
+
+#endif

@@ -2,27 +2,32 @@
 
 #include "base/base.h"
 
-static const struct {
-    char name[16];
+static const struct row {
+    const char *name, *code, *text;
     enum reason_bucket bucket;
-    const char *text;
 } rows[] = {
-#define REASON(name, bucket, text) {#name, REASON_BUCKET_##bucket, text},
+#define REASON(name, bucket, code, text) {#name, code, text, REASON_BUCKET_##bucket},
 #include "base/reason.def"
 #undef REASON
 };
 
-const char *reason_text(enum reason r) {
+static const struct row *row_of(enum reason r) {
     ASSERT((unsigned)r < REASON_COUNT);
-    return rows[r].text;
+    return &rows[r];
 }
 
 const char *reason_name(enum reason r) {
-    ASSERT((unsigned)r < REASON_COUNT);
-    return rows[r].name;
+    return row_of(r)->name;
+}
+
+const char *reason_code(enum reason r) {
+    return row_of(r)->code;
+}
+
+const char *reason_text(enum reason r) {
+    return row_of(r)->text;
 }
 
 enum reason_bucket reason_bucket(enum reason r) {
-    ASSERT((unsigned)r < REASON_COUNT);
-    return rows[r].bucket;
+    return row_of(r)->bucket;
 }

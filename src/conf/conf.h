@@ -1,0 +1,101 @@
+/* conf.h: the configuration as one immutable snapshot. Built whole or not at all; counted; shared by all threads.
+ *
+ * Keys are rows of keys_global.def and keys_pool.def: the row makes the struct member here, the parser, the checks, the
+ * "did you mean", the reference in docs/configuration.md and the man page. */
+#ifndef KVMUX_CONF_CONF_H
+#define KVMUX_CONF_CONF_H
+
+#include "base/slice.h"
+#include "io/addr.h"
+#include "proto/proto.h"
+#include "route/ring.h"
+
+enum failure { FAILURE_ERROR, FAILURE_MISS };
+
+struct conf_server {
+    char *name;       /* what is hashed and shown (compat part 4.1) */
+    char *host;       /* as written; NULL for a unix socket */
+    uint16_t port;
+    char *address;    /* "host:port" or the path, for people */
+    struct addr addr; /* len 0: a name, to be resolved */
+    uint32_t weight;
+    uint32_t line;
+};
+
+struct conf_listen {
+    char *text;       /* as written */
+    char *host;       /* NULL for a unix socket */
+    uint16_t port;
+    struct addr addr; /* resolved when the file is read: a name that does not resolve is an error of the file */
+    unsigned unix_mode;
+};
+
+#define CONF_INT int64_t
+#define CONF_MSEC int64_t
+#define CONF_BYTES int64_t
+#define CONF_BOOL bool
+#define CONF_STRING char *
+#define CONF_ENUM_HASH enum hash
+#define CONF_ENUM_DIST enum dist
+#define CONF_ENUM_FAILURE enum failure
+struct conf_tag {
+    char bytes[2];
+    bool set;
+};
+#define CONF_TAG struct conf_tag
+
+struct conf_pool {
+    char *name;
+    uint32_t line;
+    enum proto_id client_proto, server_proto; /* two columns from the start */
+    struct conf_listen *listens;
+    uint32_t nlistens;
+    struct conf_server *servers; /* nutcracker's order: shorter names first, then bytes */
+    uint32_t nservers;
+#define KEY(name, type, def, min, max, live, help) CONF_##type name;
+#include "conf/keys_pool.def"
+#undef KEY
+};
+
+struct conf {
+    uint32_t refs; /* atomic */
+    char *file;
+    struct conf_pool *pools; /* nutcracker's order: shorter names first, then bytes */
+    uint32_t npools;
+#define KEY(name, type, def, min, max, live, help) CONF_##type name;
+#include "conf/keys_global.def"
+#undef KEY
+};
+
+/* Problems of a file, in the order in which they stand in it. */
+struct conf_problem {
+    uint32_t line, column; /* from 1; 0: the whole file */
+    bool warning;          /* the file works all the same */
+    char *text;            /* what is wrong, what is allowed, the nearest known key */
+};
+struct conf_problems {
+    struct conf_problem *v;
+    uint32_t n, cap;
+};
+void conf_problems_fini(struct conf_problems *);
+uint32_t conf_errors(const struct conf_problems *); /* how many are no warnings */
+
+/* Resolves a listen host that is a name: set by main to getaddrinfo, by tests to a table. False: `*why` says why. */
+typedef bool conf_resolve_fn(const char *host, uint16_t port, struct addr *, const char **why);
+
+/* Reads and checks text (not a path). NULL when there is an error; `problems` tells all of them in one run.
+ * Control or main thread. */
+struct conf *conf_parse(const char *file_name, struct slice text, conf_resolve_fn *, struct conf_problems *);
+/* The same from a file: any readable one, a pipe included. */
+struct conf *conf_read(const char *file_name, conf_resolve_fn *, struct conf_problems *);
+struct conf *conf_ref(struct conf *);
+void conf_unref(struct conf **);
+
+/* The ring of a pool; `alive` has one flag per server, NULL: all are. */
+struct ring *conf_ring(const struct conf_pool *, const bool *alive);
+/* Index of the pool, or -1. */
+int conf_pool_by_name(const struct conf *, const char *name);
+/* The configuration reference as Markdown, from the tables (tools/gen-docs writes docs/configuration.md with it). */
+void conf_reference(void (*put)(void *ctx, const char *text), void *ctx);
+
+#endif

@@ -1,0 +1,58 @@
+/* mail.h: what control and workers say to each other. Each message is allocated by the sender and freed by the receiver. */
+#ifndef KVMUX_CORE_MAIL_H
+#define KVMUX_CORE_MAIL_H
+
+#include "base/mailbox.h"
+#include "base/reason.h"
+#include "io/addr.h"
+#include "route/ring.h"
+
+enum mail_kind {
+    /* control to worker */
+    MAIL_RING,    /* mail_ring: from now on keys go by this ring */
+    MAIL_ADDRS,   /* mail_addrs: where a server lives */
+    MAIL_DRAIN,   /* mail: stop taking clients, finish what is in flight */
+    MAIL_STOP,    /* mail: close everything now */
+    /* worker to control */
+    MAIL_FAILED,   /* mail_health: a connection to a server failed */
+    MAIL_WORKS,    /* mail_health: a good reply after a reported failure */
+    MAIL_RESOLVE,  /* mail_health: the addresses of a server do not work any more, look its name up again */
+    MAIL_DRAINED,  /* mail_worker: nothing in flight any more */
+    MAIL_LOG,      /* mail_log: a line to write */
+};
+
+struct mail_ring {
+    struct mail mail;
+    uint32_t pool;
+    struct ring *ring; /* one reference */
+};
+
+#define MAIL_ADDRS_MAX 16
+struct mail_addrs {
+    struct mail mail;
+    uint32_t pool, server;
+    uint32_t n; /* 0: the name does not resolve */
+    struct addr addrs[MAIL_ADDRS_MAX];
+};
+
+struct mail_health {
+    struct mail mail;
+    uint32_t worker, pool, server;
+    enum reason reason;
+    int64_t opened_at; /* when the connection was started, and */
+    int64_t at;        /* when this happened: usec, on the clock that all loops of the process share */
+};
+
+struct mail_worker {
+    struct mail mail;
+    uint32_t worker;
+};
+
+struct mail_log {
+    struct mail mail;
+    int level;
+    uint32_t len;
+    char line[];
+};
+
+#endif

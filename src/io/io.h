@@ -1,0 +1,138 @@
+/* io.h: event loop, streams, listeners, timers. With addr.h and resolve.h: the only system calls and the only clock.
+ *
+ * One loop belongs to one thread; only loop_wake may be called by others. A callback never runs inside the call that
+ * started its operation; it runs inside loop_turn. The simulator implements this same interface with virtual time
+ * (tests/sim), so everything above runs there unchanged.
+ *
+ * Sending is "try now, be told when there is room again": stream_send writes at once as much as fits. Everything else
+ * is completion style: accept, connect, recv, timer. */
+#ifndef KVMUX_IO_IO_H
+#define KVMUX_IO_IO_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/reason.h"
+#include "io/addr.h"
+
+#include <sys/uio.h>
+
+struct loop;
+
+/* Bufs for received bytes come from `pool`, which must outlive the loop. NULL: no descriptors. */
+struct loop *loop_new(struct bufpool *pool);
+void loop_free(struct loop **);       /* all streams, listeners and timers must be closed */
+int64_t loop_now(const struct loop *); /* usec, monotonic, read once per turn */
+int64_t loop_wall(const struct loop *); /* usec since the epoch */
+/* Waits until something happens, at most max_wait usec (-1: as long as it takes), then runs the callbacks that are due.
+ * Work per stream and turn is bounded; what is left over runs in the next turn, which then does not wait. */
+void loop_turn(struct loop *, int64_t max_wait);
+/* Makes the current or next loop_turn return soon. Any thread; async-signal-safe. */
+void loop_wake(struct loop *);
+
+/* ---- timers: a wheel; precision one millisecond, never early ---- */
+
+struct timer;
+typedef void timer_fn(struct timer *);
+struct timer {
+    struct list link;
+    int64_t at; /* usec on loop_now's clock */
+    timer_fn *fn;
+};
+void timer_init(struct timer *, timer_fn *);
+void timer_set(struct loop *, struct timer *, int64_t at); /* moves it if it is set already */
+void timer_cancel(struct loop *, struct timer *);          /* fine when not set */
+static inline bool timer_is_set(const struct timer *t) {
+    return list_linked(&t->link);
+}
+
+/* ---- streams: one connected socket, embedded in its owner ---- */
+
+struct stream;
+struct stream_ops {
+    /* Bytes arrived. `in` lies in `b` and begins with what the last call did not take. Returns how many bytes were taken;
+     * the rest is kept and shown again, with more behind it. To keep bytes longer, reference `b`. */
+    size_t (*on_recv)(struct stream *, struct buf *b, struct slice in);
+    /* The peer will send no more (FIN); everything it sent was shown before. Sending is still possible. */
+    void (*on_eof)(struct stream *);
+    void (*on_connect)(struct stream *);
+    /* There is room again after a short stream_send. */
+    void (*on_room)(struct stream *);
+    /* The connection is dead, or could not be made. No other callback follows. Call stream_close. */
+    void (*on_error)(struct stream *, enum reason);
+};
+
+enum stream_state { STREAM_CLOSED, STREAM_CONNECTING, STREAM_OPEN };
+
+struct stream {
+    struct loop *loop;
+    const struct stream_ops *ops;
+    int fd;
+    uint8_t state;  /* enum stream_state */
+    uint8_t flags;  /* io's own */
+    uint32_t events; /* io's own */
+    struct list ready; /* io's own: in the list of streams with work left over */
+    struct buf *tail;  /* bytes shown and not taken; NULL: none */
+    size_t need;       /* see stream_need */
+};
+
+struct connect_opts {
+    bool keepalive;           /* TCP keepalive, probes after 30 s of silence */
+    uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT; 0: the system's */
+};
+
+/* Starts connecting; exactly one of on_connect and on_error follows. Returns 0, or a reason at once (then the stream
+ * is closed and no callback comes). */
+enum reason stream_connect(struct loop *, struct stream *, const struct stream_ops *, const struct addr *,
+                           const struct connect_opts *);
+/* Writes as much as fits. Returns the number of bytes taken; when short, on_room comes later. Errors come through
+ * on_error in a later turn (the return value is then 0). */
+size_t stream_send(struct stream *, const struct iovec *, int n);
+/* Stops and restarts reading. While paused the death of the connection is still reported. After resume, bytes that were
+ * left over are shown again, also when nothing new arrives. */
+void stream_pause(struct stream *);
+void stream_resume(struct stream *);
+bool stream_paused(const struct stream *);
+/* The message that the tail begins with has at least `total` bytes: they are received into one buf of that size
+ * without copying. Called inside on_recv; forgotten when the tail is taken. */
+void stream_need(struct stream *, size_t total);
+/* Sends FIN after everything accepted by stream_send. */
+void stream_shutdown(struct stream *);
+/* Closes at once; no callback follows. May be called from any callback; fine when closed already.
+ * The memory of the stream must stay until the end of the turn. */
+void stream_close(struct stream *);
+/* "ip:port" or the path of the peer, for logs: costs a system call. Returns `to`. */
+const char *stream_peer(const struct stream *, char *to, size_t room);
+
+/* ---- listeners ---- */
+
+struct bind_opts {
+    int backlog;
+    bool share;        /* more than one loop will accept on this address */
+    unsigned unix_mode; /* permission bits of a unix socket; 0: the default */
+};
+/* Binds and listens. A TCP address that another process holds is noticed (REASON_IN_USE), also when that process shares
+ * its ports; a unix path with a living owner too, while a left-over path is replaced.
+ * `fds` gets `n` descriptors, one per loop. 0, or a reason with nothing bound. Any thread, outside any loop. */
+enum reason listen_open(const struct addr *, const struct bind_opts *, int *fds, unsigned n);
+
+struct listener;
+struct listener_ops {
+    /* A client is there: take it with stream_accept inside this call, or it is closed. */
+    void (*on_accept)(struct listener *, int fd);
+    /* Accepting stops for want of descriptors or memory, and starts again by itself. */
+    void (*on_paused)(struct listener *, enum reason);
+};
+struct listener {
+    struct loop *loop;
+    const struct listener_ops *ops;
+    int fd;
+    uint32_t events;    /* io's own */
+    struct list ready;  /* io's own */
+    struct timer again; /* io's own */
+    uint32_t budget;    /* io's own */
+};
+void listener_start(struct loop *, struct listener *, const struct listener_ops *, int fd);
+void listener_close(struct listener *); /* closes the descriptor too */
+void stream_accept(struct listener *, int fd, struct stream *, const struct stream_ops *, bool keepalive);
+
+#endif

@@ -1,0 +1,204 @@
+/* proto.h: what a codec is. Pure: bytes in, bytes out; no I/O, clock, log or global state.
+ *
+ * core/ knows this interface and nothing of the protocols behind it. A codec is one `const struct proto`
+ * (rows in proto.def). Commands are rows of its command table; what a command means is looked up after its
+ * frame is complete.
+ *
+ * The parsing contract: `in` begins where the message begins. DONE: the message is the first msg->raw.n bytes.
+ * MORE: nothing was taken; call again with the same bytes and more behind them (they may have moved); `parser`
+ * remembers how far it came, so that no byte is looked at twice however the input dribbles in. BAD: the frame
+ * is broken and nothing behind it can be understood. The result never depends on how the input was cut. */
+#ifndef KVMUX_PROTO_PROTO_H
+#define KVMUX_PROTO_PROTO_H
+
+#include "base/buf.h"
+#include "base/reason.h"
+#include "base/slice.h"
+
+enum proto_id {
+#define PROTO(id, name, object) PROTO_##id,
+#include "proto/proto.def"
+#undef PROTO
+    PROTO_COUNT
+};
+
+enum parse_rc { PARSE_DONE, PARSE_MORE, PARSE_BAD };
+
+/* Progress inside the message that `in` begins with. Zeroes at the start of each message; reset by DONE and BAD. */
+struct parser {
+    size_t pos;    /* bytes understood so far */
+    uint64_t left; /* the codec's own count of what is missing: arguments, elements, bytes */
+    uint8_t phase; /* the codec's own */
+};
+
+/* What happens to a request. */
+enum route {
+    ROUTE_LOCAL, /* proto->local answers it */
+    ROUTE_ONE,   /* the server of its first key */
+    ROUTE_SPLIT, /* keys grouped by server, replies merged in request order */
+    ROUTE_SAME,  /* all keys on one server, else REASON_CROSS_SLOT */
+    ROUTE_ANY,   /* the server that owns the literal key "placeholder" (nutcracker's rule, compat part 5.2) */
+    ROUTE_ALL,   /* every server, merged */
+    ROUTE_REPLY, /* refused or malformed: the answer is msg->answer, the connection stays open */
+    ROUTE_SKIP,  /* nothing to do and nothing to answer (an empty line) */
+};
+
+/* How the replies to the parts of one request become one reply. */
+enum merge {
+    MERGE_NONE,
+    MERGE_ARRAY,  /* one element per key, in request order */
+    MERGE_SUM,    /* integers added up */
+    MERGE_ALL_OK, /* the first error, else the first reply */
+    MERGE_VALUES, /* VALUE blocks, one END */
+};
+
+/* Bits of cmd.flags. */
+enum {
+    CMD_READ = 1u << 0,
+    CMD_WRITE = 1u << 1,
+    CMD_BEFORE_AUTH = 1u << 2, /* allowed on a connection that has not authenticated yet */
+    CMD_STATE = 1u << 3,       /* changes the state of the connection it travels on: never on a shared uplink */
+    CMD_BLOCKING = 1u << 4,    /* may wait at the server */
+};
+
+/* One row of a command table. */
+struct cmd {
+    const char *name; /* lower case; "object|encoding" for a subcommand */
+    uint16_t id;      /* the codec's own */
+    int16_t arity;    /* Redis' rule: counts the name; negative: at least so many. 0: not checked here */
+    uint8_t route, merge;
+    uint8_t keys; /* the codec's own: how keys are found */
+    int16_t first, last, step;
+    uint32_t flags;
+    const char *why; /* the answer of a command that is refused; NULL otherwise */
+};
+
+struct arg {
+    uint32_t off, len; /* from msg->base */
+};
+
+/* Bits of msg.flags. */
+enum {
+    MSG_REWRITE = 1u << 0, /* cannot be forwarded as received (inline, noreply): proto->build makes the bytes */
+    MSG_NOREPLY = 1u << 1, /* the client wants no answer; the server is asked for one all the same */
+    MSG_CLOSE = 1u << 2,   /* close the client once this request's answer is written */
+};
+
+/* One parsed request. Belongs to the worker and is used again for each request; valid until the next parse. */
+struct msg {
+    const struct cmd *cmd; /* never NULL after DONE */
+    enum route route;      /* the row's, or REPLY / SKIP as decided for this request */
+    uint32_t flags;
+    struct slice raw;    /* the whole frame */
+    const uint8_t *base; /* what args count from: raw.p, or scratch for an inline command */
+    struct arg *args;    /* args[0] is the command's name */
+    uint32_t nargs;
+    uint32_t first_key, key_step, nkeys; /* key i is args[first_key + i * key_step] */
+    uint64_t need;                       /* after MORE: the message has at least so many bytes; 0: unknown */
+    char answer[512];                    /* after BAD, and for ROUTE_REPLY: the whole reply to send */
+    uint32_t answer_len;
+    /* storage, kept between requests */
+    uint32_t args_cap;
+    uint8_t *scratch;
+    size_t scratch_cap;
+};
+
+void msg_init(struct msg *);
+void msg_fini(struct msg *);
+
+static inline struct slice msg_arg(const struct msg *m, uint32_t i) {
+    ASSERT(i < m->nargs);
+    return slice(m->base + m->args[i].off, m->args[i].len);
+}
+
+static inline struct slice msg_key(const struct msg *m, uint32_t i) {
+    return msg_arg(m, m->first_key + i * m->key_step);
+}
+
+enum rsp_kind {
+    RSP_GOOD,
+    RSP_ERROR,   /* an answer all the same */
+    RSP_LOADING, /* an answer to the client; no failure of the server, but no good probe either */
+};
+
+struct rsp {
+    size_t len; /* of the whole reply */
+    enum rsp_kind kind;
+    uint64_t need; /* after MORE, as in msg */
+};
+
+/* Where built bytes go: appended to a rope; small pieces are copied to the stage. */
+struct out {
+    struct rope *rope;
+    struct stage *stage;
+};
+
+static inline void out_put(struct out *o, struct slice s) {
+    rope_add_copy(o->rope, o->stage, s);
+}
+static inline void out_str(struct out *o, const char *s) {
+    out_put(o, slice_str(s));
+}
+/* Bytes that lie in `b` (or anywhere, with b NULL): referenced when large. */
+static inline void out_take(struct out *o, struct buf *b, struct slice s) {
+    rope_add(o->rope, o->stage, b, s);
+}
+
+/* What a connection to a server must say first. */
+struct greeting {
+    const char *user, *password; /* NULL: none */
+    uint32_t db;                 /* 0: not sent */
+};
+
+/* A client's side of the conversation. Owned by the client; the codec reads and changes it in `local`. */
+struct session {
+    bool authed; /* set at start when the pool asks for no password */
+};
+
+/* What `local` may want to know. Filled by core for each call. */
+struct facts {
+    const char *password; /* what clients must AUTH with; NULL: nothing */
+    uint32_t db;          /* the pool's own */
+    int64_t wall_usec;    /* since the epoch */
+    int64_t uptime_sec;
+    uint32_t pid, threads;
+    uint64_t curr_connections, total_connections; /* of this worker */
+    uint64_t requests;                            /* of this pool and worker */
+    const char *pool;                             /* its name */
+};
+
+/* The replies to the parts of one request. */
+struct part {
+    struct buf *buf; /* holds `reply` */
+    struct slice reply;
+    enum reason failed; /* not NONE: there is no reply, and this is why */
+};
+struct fan_in {
+    const struct cmd *cmd;
+    const struct part *parts;
+    uint32_t nparts;
+    const uint16_t *owner; /* for each key in request order: which part has it; NULL for ROUTE_ALL */
+    uint32_t nkeys;
+    bool miss_on_failure; /* a failed part counts as misses instead of failing the whole request */
+};
+
+struct proto {
+    const char *name;
+    enum parse_rc (*parse_req)(struct parser *, struct slice in, struct msg *);
+    /* `cmd` is the request's row; NULL for greetings and probes. */
+    enum parse_rc (*parse_rsp)(struct parser *, const struct cmd *, struct slice in, struct rsp *);
+    /* The request in the form that servers get: all of it (keys NULL), or with these keys only (indices into msg_key,
+     * ascending; ROUTE_SPLIT). `b` is the buf that msg->raw lies in, or NULL. */
+    void (*build)(const struct msg *, struct buf *b, const uint32_t *keys, uint32_t nkeys, struct out *);
+    void (*merge)(const struct fan_in *, struct out *);
+    /* Answers a ROUTE_LOCAL request; returns true when the client is to be closed after the answer. */
+    bool (*local)(const struct msg *, struct session *, const struct facts *, struct out *);
+    void (*error)(enum reason, struct out *);
+    /* Returns the number of replies to expect; any RSP_ERROR among them is a refusal. */
+    uint32_t (*greet)(const struct greeting *, struct out *);
+    void (*probe)(struct out *); /* one harmless request with one reply */
+};
+
+const struct proto *proto_by_id(enum proto_id);
+
+#endif

@@ -1,7 +1,7 @@
 /* ring.h: which server owns a key. Immutable once built; counted, shared by all threads.
  *
- * The definitions, to the bit: compat/nutcracker.md parts 3 and 4 (copied as docs/placement.md). The same servers,
- * weights, hash, distribution and tag give the same owner as nutcracker 0.5.0 on x86-64, on every CPU. */
+ * The definitions, to the bit: docs/placement.md. The same servers, weights, hash, distribution and tag give the same
+ * owner as nutcracker 0.5.0 on x86-64, on every CPU. */
 #ifndef KVMUX_ROUTE_RING_H
 #define KVMUX_ROUTE_RING_H
 
@@ -35,7 +35,7 @@ uint32_t hash_key(enum hash, struct slice key);
 struct slice tag_of(const char *tag, struct slice key);
 
 struct ring_server {
-    struct slice name; /* the name that is hashed (compat part 4.1) */
+    struct slice name; /* the name that is hashed (docs/placement.md, section 2) */
     uint32_t weight;   /* >= 1 */
     bool alive;        /* false: ejected, owns nothing */
 };
@@ -50,11 +50,11 @@ struct ring *ring_new(enum dist, enum hash, const char *tag, const struct ring_s
 struct ring *ring_ref(struct ring *);
 void ring_unref(struct ring **);
 
-/* Owner of a key, or RING_NONE when no server is alive. `rng` is used by DIST_RANDOM only. */
+/* Owner of a key, or RING_NONE when no server is alive. `rng` is used by DIST_RANDOM only, else it may be NULL. */
 uint32_t ring_pick(const struct ring *, struct rng *, struct slice key);
-/* The number of servers that own something, for tests and --where. */
+/* The number of points, and point i in ascending order: for tests and --where. ketama has about 160 a server; modula
+ * one a server, at its last slot; random one a server. */
 uint32_t ring_points(const struct ring *);
-/* Point i in ascending order, for golden tests; ketama only. */
 void ring_point(const struct ring *, uint32_t i, uint32_t *value, uint32_t *server);
 
 #endif

@@ -93,7 +93,8 @@ struct msg {
     const uint8_t *base; /* what args count from: raw.p, or scratch for an inline command */
     struct arg *args;    /* args[0] is the command's name */
     uint32_t nargs;
-    uint32_t first_key, key_step, nkeys; /* key i is args[first_key + i * key_step] */
+    /* Key i is args[first_key + i * key_step], the second and later ones moved by key_gap (dest numkeys key ...). */
+    uint32_t first_key, key_step, nkeys, key_gap;
     uint64_t need;                       /* after MORE: the message has at least so many bytes; 0: unknown */
     char answer[512];                    /* after BAD, and for ROUTE_REPLY: the whole reply to send */
     uint32_t answer_len;
@@ -112,7 +113,7 @@ static inline struct slice msg_arg(const struct msg *m, uint32_t i) {
 }
 
 static inline struct slice msg_key(const struct msg *m, uint32_t i) {
-    return msg_arg(m, m->first_key + i * m->key_step);
+    return msg_arg(m, m->first_key + i * m->key_step + (i > 0 ? m->key_gap : 0));
 }
 
 enum rsp_kind {

@@ -297,7 +297,6 @@ class Raw:
         self.out = b""
         self.eof = False
         self.reset = False
-        self.sentinel = 0
 
     def __enter__(self):
         return self
@@ -451,16 +450,18 @@ class Raw:
 
     # memcached: a request whose answer ends with bytes that nothing else contains tells where the answers before it end
 
-    def mc(self, data, sentinel_key=b"kv:sentinel"):
-        """Send raw memcached bytes; returns all that is answered, up to the answer of a `get` of the key that
-        mc_prepare stored (on one server: the connection's order makes it the last)."""
-        self.post(data + b"get " + sentinel_key + b"\r\n")
-        tail = b"VALUE " + sentinel_key + b" 0 8\r\nSENTINEL\r\nEND\r\n"
-        got = self.until(tail)
-        return got[:-len(tail)]
+    SENTINEL = b"set kv:sentinel 0 0 8\r\nSENTINEL\r\n"
 
-    def mc_prepare(self, sentinel_key=b"kv:sentinel"):
-        self.send(b"set " + sentinel_key + b" 0 0 8\r\nSENTINEL\r\n")
+    def mc(self, data):
+        """Send raw memcached bytes; returns all that is answered to them. (The sentinel is stored again each time, because
+        of flush_all; where the data swallows that request, what it swallows is part of the answer.)"""
+        self.post(data + self.SENTINEL + b"get kv:sentinel\r\n")
+        tail = b"VALUE kv:sentinel 0 8\r\nSENTINEL\r\nEND\r\n"
+        got = self.until(tail)[:-len(tail)]
+        return got[:-8] if got.endswith(b"STORED\r\n") else got
+
+    def mc_prepare(self):
+        self.send(self.SENTINEL)
         got = self.line()
         assert got == b"STORED\r\n", got
         return self
@@ -669,7 +670,7 @@ class FakeServer:
             raise Timeout("nobody connected to the fake server")
         raw = Raw.__new__(Raw)
         raw.s, raw.deadline = conn, DEADLINE
-        raw.inb, raw.out, raw.eof, raw.reset, raw.sentinel = bytearray(), b"", False, False, 0
+        raw.inb, raw.out, raw.eof, raw.reset = bytearray(), b"", False, False
         conn.setblocking(False)
         conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return raw

@@ -17,7 +17,7 @@ enum mail_kind {
     MAIL_FAILED,   /* mail_health: a connection to a server failed */
     MAIL_WORKS,    /* mail_health: a good reply after a reported failure */
     MAIL_RESOLVE,  /* mail_health: the addresses of a server do not work any more, look its name up again */
-    MAIL_DRAINED,  /* mail_worker: nothing in flight any more */
+    MAIL_STOPPED,  /* mail_worker: it has closed everything, after MAIL_STOP or at the end of draining */
     MAIL_LOG,      /* mail_log: a line to write */
 };
 

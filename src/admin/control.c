@@ -1,0 +1,190 @@
+#include "admin/control.h"
+
+#include "admin/control_state.h"
+#include "base/mem.h"
+
+static void control_notify(void *ctx) {
+    loop_wake(ctx);
+}
+
+static void control_make_health(struct control *c) {
+    c->health = mem_zalloc(c->conf->npools * sizeof *c->health);
+    for (uint32_t p = 0; p < c->conf->npools; p++) {
+        uint32_t n = c->conf->pools[p].nservers;
+        c->health[p] = mem_zalloc(n * sizeof **c->health);
+        for (uint32_t s = 0; s < n; s++) {
+            health_init(&c->health[p][s], c, p, s);
+        }
+    }
+}
+
+static void control_on_drain_timer(struct timer *);
+
+struct control *control_new(const struct control_opts *opts) {
+    struct control *c = mem_zalloc(sizeof *c);
+    c->opts = *opts;
+    c->conf = conf_ref(opts->conf);
+    c->shared = opts->shared;
+    bufpool_init(&c->bufs);
+    c->loop = loop_new(&c->bufs);
+    c->resolver = c->loop != NULL ? resolver_new(c->loop) : NULL;
+    if (c->resolver == NULL) {
+        loop_free(&c->loop);
+        conf_unref(&c->conf);
+        mem_free(c);
+        return NULL;
+    }
+    mailbox_init(&c->mailbox, control_notify, c->loop);
+    timer_init(&c->drain_timer, control_on_drain_timer);
+    c->rings = mem_zalloc(c->conf->npools * sizeof(struct ring *));
+    c->pool_blocks = mem_zalloc(c->conf->npools * sizeof *c->pool_blocks);
+    for (uint32_t p = 0; p < c->conf->npools; p++) {
+        c->rings[p] = conf_ring(&c->conf->pools[p], NULL);
+    }
+    control_make_health(c);
+    names_start(&c->names, c);
+    stats_port_start(&c->stats_port, c, opts->stats_fd);
+    return c;
+}
+
+struct mailbox *control_mailbox(struct control *c) {
+    return &c->mailbox;
+}
+
+struct ring **control_rings(struct control *c) {
+    return c->rings;
+}
+
+void control_add_worker(struct control *c, struct worker *w) {
+    c->workers = mem_realloc(c->workers, (c->nworkers + 1) * sizeof(struct worker *));
+    c->workers[c->nworkers++] = w;
+}
+
+void control_wake(struct control *c) {
+    loop_wake(c->loop);
+}
+
+/* ---- to the workers ---- */
+
+static void control_post_all(struct control *c, int kind) {
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        struct mail *m = mem_zalloc(sizeof *m);
+        m->kind = kind;
+        mailbox_post(worker_mailbox(c->workers[i]), m);
+    }
+}
+
+void control_post_ring(struct control *c, uint32_t pool) {
+    const struct conf_pool *conf = &c->conf->pools[pool];
+    bool *alive = mem_alloc(conf->nservers * sizeof *alive);
+    for (uint32_t s = 0; s < conf->nservers; s++) {
+        alive[s] = c->health[pool][s].state == HEALTH_ALIVE;
+    }
+    ring_unref(&c->rings[pool]);
+    c->rings[pool] = conf_ring(conf, alive);
+    mem_free(alive);
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        struct mail_ring *m = mem_zalloc(sizeof *m);
+        *m = (struct mail_ring){.mail.kind = MAIL_RING, .pool = pool, .ring = ring_ref(c->rings[pool])};
+        mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
+    }
+}
+
+void control_post_addrs(struct control *c, uint32_t pool, uint32_t server, const struct addr *addrs, uint32_t n) {
+    struct health *h = &c->health[pool][server];
+    n = n < MAIL_ADDRS_MAX ? n : MAIL_ADDRS_MAX;
+    if (n > 0) {
+        memcpy(h->addrs, addrs, n * sizeof *addrs);
+        h->naddrs = n;
+    }
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        struct mail_addrs *m = mem_zalloc(sizeof *m);
+        *m = (struct mail_addrs){.mail.kind = MAIL_ADDRS, .pool = pool, .server = server, .n = n};
+        if (n > 0) {
+            memcpy(m->addrs, addrs, n * sizeof *addrs);
+        }
+        mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
+    }
+}
+
+/* ---- from the workers ---- */
+
+static void control_read_mail(struct control *c) {
+    struct mail *mail;
+    while ((mail = mailbox_take(&c->mailbox)) != NULL) {
+        const struct mail_health *h = (const struct mail_health *)(void *)mail;
+        const struct mail_log *l = (const struct mail_log *)(void *)mail;
+        switch (mail->kind) {
+        case MAIL_FAILED:
+            health_failed(&c->health[h->pool][h->server], h);
+            break;
+        case MAIL_WORKS:
+            health_works(&c->health[h->pool][h->server], h);
+            break;
+        case MAIL_RESOLVE:
+            names_again(&c->names, h->pool, h->server);
+            break;
+        case MAIL_STOPPED:
+            c->stopped++;
+            break;
+        case MAIL_LOG:
+            log_line((enum log_level)l->level, "%.*s", (int)l->len, l->line);
+            break;
+        default:
+            ASSERT(!"mail that control does not understand");
+        }
+        mem_free(mail);
+    }
+}
+
+/* ---- drain ---- */
+
+static void control_on_drain_timer(struct timer *t) {
+    struct control *c = CONTAINER_OF(t, struct control, drain_timer);
+    log_line(LOG_WARN, "drain_timeout msec=%lld: closing what is left", (long long)c->conf->drain_timeout);
+    control_post_all(c, MAIL_STOP);
+}
+
+void control_drain(struct control *c) {
+    if (c->draining) {
+        return;
+    }
+    c->draining = true;
+    control_post_all(c, MAIL_DRAIN);
+    timer_set(c->loop, &c->drain_timer, loop_now(c->loop) + c->conf->drain_timeout * 1000);
+}
+
+bool control_turn(struct control *c, int64_t max_wait) {
+    loop_turn(c->loop, max_wait);
+    control_read_mail(c);
+    return c->stopped < c->nworkers || c->nworkers == 0;
+}
+
+void control_free(struct control **cp) {
+    struct control *c = *cp;
+    *cp = NULL;
+    if (c == NULL) {
+        return;
+    }
+    control_read_mail(c);
+    timer_cancel(c->loop, &c->drain_timer);
+    stats_port_fini(&c->stats_port);
+    names_fini(&c->names);
+    for (uint32_t p = 0; p < c->conf->npools; p++) {
+        for (uint32_t s = 0; s < c->conf->pools[p].nservers; s++) {
+            health_fini(&c->health[p][s]);
+        }
+        mem_free(c->health[p]);
+        ring_unref(&c->rings[p]);
+    }
+    mem_free(c->health);
+    mem_free(c->rings);
+    mem_free(c->pool_blocks);
+    mem_free(c->workers);
+    resolver_free(&c->resolver);
+    mailbox_fini(&c->mailbox);
+    loop_free(&c->loop);
+    bufpool_fini(&c->bufs);
+    conf_unref(&c->conf);
+    mem_free(c);
+}

@@ -1,0 +1,43 @@
+/* health.h: which servers are alive. Workers report failures; control counts them, ejects, probes, and lets return.
+ *
+ *   ALIVE ──server_failure_limit episodes──▶ EJECTED ──server_retry_timeout──▶ PROBING ──answer──▶ ALIVE
+ *                                               ▲────────no answer───────────────┘
+ * An episode is one event: connections that were open when the first of them failed count once, so that a server which
+ * closes ten connections at a time has failed once. Control thread. */
+#ifndef KVMUX_ADMIN_HEALTH_H
+#define KVMUX_ADMIN_HEALTH_H
+
+#include "base/log.h"
+#include "core/mail.h"
+#include "io/io.h"
+#include "proto/proto.h"
+
+struct control;
+
+enum health_state { HEALTH_ALIVE, HEALTH_EJECTED, HEALTH_PROBING };
+
+struct health {
+    struct control *control;
+    uint32_t pool, server;
+    enum health_state state;
+    uint32_t failures;       /* episodes in a row */
+    int64_t failed_at;       /* the last one counted */
+    uint64_t ejected_at;     /* usec since the epoch of the last ejection; kept after the return, as nutcracker does */
+    struct addr addrs[MAIL_ADDRS_MAX]; /* to probe */
+    uint32_t naddrs, next_addr;
+    struct timer timer;      /* EJECTED: the next probe; PROBING: its time-out */
+    struct stream stream;
+    struct parser parser;
+    uint32_t greeting_left;
+    struct log_limit log_limit;
+};
+
+void health_init(struct health *, struct control *, uint32_t pool, uint32_t server);
+void health_fini(struct health *);
+void health_failed(struct health *, const struct mail_health *);
+void health_works(struct health *, const struct mail_health *);
+
+/* Whether a failure belongs to the episode that was counted last. Pure. */
+bool health_same_episode(int64_t opened_at, int64_t failed_at, uint32_t failures);
+
+#endif

@@ -1,0 +1,23 @@
+/* stats_port.h: nutcracker's statistics port: on connect one JSON object and a newline, then close (compat part 7).
+ * Nothing is read; the numbers are of this moment. Control thread. */
+#ifndef KVMUX_ADMIN_STATS_PORT_H
+#define KVMUX_ADMIN_STATS_PORT_H
+
+#include "io/io.h"
+
+struct control;
+
+struct stats_port {
+    struct control *control;
+    struct listener listener;
+    struct list readers;
+    struct list dead; /* closed, memory goes at the next accept */
+    uint32_t nreaders;
+    bool open;
+};
+
+/* fd -1: no port. Takes the descriptor. */
+void stats_port_start(struct stats_port *, struct control *, int fd);
+void stats_port_fini(struct stats_port *);
+
+#endif

@@ -1,0 +1,13 @@
+/* sum.h: the counters of all workers and of control, added up at this moment. Control thread. */
+#ifndef KVMUX_ADMIN_SUM_H
+#define KVMUX_ADMIN_SUM_H
+
+#include "stats/metric.h"
+
+struct control;
+
+void sum_pool(const struct control *, uint32_t pool, struct pool_block *);
+void sum_server(const struct control *, uint32_t pool, uint32_t server, struct server_block *);
+void sum_workers(const struct control *, struct worker_block *);
+
+#endif

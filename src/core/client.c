@@ -1,0 +1,357 @@
+#include "core/client.h"
+
+#include "core/dispatch.h"
+#include "core/worker_state.h"
+
+#define FLUSH_IOV 64
+#define LINGER_USEC 1000000
+
+static struct worker *worker_of(const struct client *c) {
+    return c->pool->worker;
+}
+
+/* ---- reading ---- */
+
+/* A client that has too much in flight is not read until half of it is answered. */
+static bool client_full(const struct client *c) {
+    const struct conf_pool *conf = c->pool->conf;
+    size_t room = worker_of(c)->tight ? 0 : (size_t)conf->client_buffer;
+    return c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
+}
+
+static void client_pause(struct client *c) {
+    if (!stream_paused(&c->stream)) {
+        metric_add(&c->pool->stats.v[POOL_client_paused], 1);
+        stream_pause(&c->stream);
+    }
+}
+
+/* Nothing more is read; what is owed is still written. */
+static void client_finish(struct client *c, enum reason why) {
+    if (c->state == CLIENT_OPEN || c->state == CLIENT_EOF) {
+        c->state = CLIENT_CLOSING;
+        c->why = why;
+        client_wake(c);
+    }
+}
+
+/* Answers a broken frame, after everything that came before it, and closes. */
+static void client_refuse(struct client *c, const struct msg *m) {
+    metric_add(&c->pool->stats.v[POOL_protocol_errors], 1);
+    struct req *r = req_new(c->pool, NULL, c);
+    c->nreqs++;
+    queue_push(&c->fifo, &r->client_link);
+    rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
+    req_done(r);
+    client_finish(c, REASON_BAD_REQUEST);
+}
+
+static void client_more(struct client *c, const struct msg *m, size_t have) {
+    if (m->need > 0) {
+        stream_need(&c->stream, (size_t)m->need);
+    }
+    if (UNLIKELY(worker_of(c)->tight && have > (1u << 20))) {
+        client_close(c, REASON_MEMORY_LIMIT);
+    }
+}
+
+static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+    struct msg *m = &worker_of(c)->msg;
+    size_t used = 0, count = 0;
+    if (c->state != CLIENT_OPEN) {
+        return in.n; /* CLOSING, LINGER: thrown away */
+    }
+    while (used < in.n && c->state == CLIENT_OPEN) {
+        if (UNLIKELY(client_full(c))) {
+            client_pause(c);
+            break;
+        }
+        struct slice rest = slice(in.p + used, in.n - used);
+        enum parse_rc rc = c->pool->front->parse_req(&c->parser, rest, m);
+        if (rc == PARSE_MORE) {
+            client_more(c, m, rest.n);
+            break;
+        }
+        if (UNLIKELY(rc == PARSE_BAD)) {
+            client_refuse(c, m);
+            used = in.n;
+            break;
+        }
+        used += m->raw.n;
+        if (m->route != ROUTE_SKIP) {
+            count++;
+            if (UNLIKELY(dispatch(c, b, m))) {
+                client_finish(c, REASON_QUIT);
+            }
+        }
+    }
+    metric_add(&c->pool->stats.v[POOL_client_requests], count);
+    metric_add(&c->pool->stats.v[POOL_client_request_bytes], used);
+    return c->state == CLIENT_OPEN ? used : in.n;
+}
+
+/* The client sends no more. What it asked for is still answered (compat part 6: half-close is honoured). */
+static void client_on_eof(struct stream *s) {
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+    c->eof = true;
+    if (c->state == CLIENT_LINGER) {
+        client_close(c, c->why);
+    } else if (c->state == CLIENT_OPEN) {
+        c->state = CLIENT_EOF;
+        c->why = REASON_EOF;
+        client_wake(c);
+    }
+}
+
+static void client_on_error(struct stream *s, enum reason why) {
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+    client_close(c, c->state == CLIENT_LINGER ? c->why : why);
+}
+
+/* ---- writing ---- */
+
+void client_wake(struct client *c) {
+    if (!list_linked(&c->flush_link) && c->state != CLIENT_CLOSED) {
+        list_push(&worker_of(c)->flush_clients, &c->flush_link);
+    }
+}
+
+/* The finished replies at the head of the FIFO, as one list of runs. Returns the number of entries. */
+static int client_collect(struct client *c, struct iovec *iov, size_t *total) {
+    int n = 0;
+    size_t skip = c->sent_off;
+    *total = 0;
+    for (struct queue_link *l = c->fifo.head; l != NULL; l = l->next) {
+        struct req *r = CONTAINER_OF(l, struct req, client_link);
+        if (r->state != REQ_DONE) {
+            break;
+        }
+        for (uint32_t i = 0; i < r->bytes.n; i++) {
+            struct slice part = span_slice(rope_span(&r->bytes, i));
+            if (skip >= part.n) {
+                skip -= part.n;
+                continue;
+            }
+            uint8_t *p = (uint8_t *)(uintptr_t)part.p + skip;
+            size_t len = part.n - skip;
+            skip = 0;
+            if (n > 0 && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
+                iov[n - 1].iov_len += len;
+            } else if (n == FLUSH_IOV) {
+                return n;
+            } else {
+                iov[n++] = (struct iovec){p, len};
+            }
+            *total += len;
+        }
+    }
+    return n;
+}
+
+/* Takes the requests off the FIFO whose replies are written, `sent` bytes in all. */
+static void client_retire(struct client *c, size_t sent) {
+    sent += c->sent_off;
+    while (c->fifo.head != NULL) {
+        struct req *r = CONTAINER_OF(c->fifo.head, struct req, client_link);
+        size_t len;
+        if (r->state != REQ_DONE || (len = rope_len(&r->bytes)) > sent) {
+            break;
+        }
+        sent -= len;
+        queue_pop(&c->fifo);
+        c->nreqs--;
+        c->bytes -= len + r->size;
+        rope_fini(&r->bytes);
+        req_unlink_client(r);
+    }
+    c->sent_off = sent;
+}
+
+static void client_linger(struct client *c) {
+    if (c->eof) {
+        client_close(c, c->why);
+        return;
+    }
+    c->state = CLIENT_LINGER;
+    stage_release(&c->stage);
+    stream_shutdown(&c->stream);
+    stream_resume(&c->stream);
+    timer_set(worker_of(c)->loop, &c->timer, worker_now(worker_of(c)) + LINGER_USEC);
+}
+
+/* Everything that could be written is. */
+static void client_flushed(struct client *c) {
+    if (c->fifo.head == NULL) {
+        stage_release(&c->stage);
+        if (c->state == CLIENT_EOF) {
+            client_close(c, REASON_EOF);
+            return;
+        }
+        if (c->state == CLIENT_CLOSING) {
+            client_linger(c);
+            return;
+        }
+    }
+    if (stream_paused(&c->stream) && c->state == CLIENT_OPEN) {
+        const struct conf_pool *conf = c->pool->conf;
+        size_t room = worker_of(c)->tight ? 0 : (size_t)conf->client_buffer / 2;
+        if (c->nreqs <= (uint64_t)conf->client_max_requests / 2 && c->bytes <= room) {
+            stream_resume(&c->stream);
+        }
+    }
+}
+
+static void client_stalled(struct client *c) {
+    struct worker *w = worker_of(c);
+    const struct conf_pool *conf = c->pool->conf;
+    struct req *first = CONTAINER_OF(c->fifo.head, struct req, client_link);
+    c->blocked = true;
+    if (c->bytes - rope_len(&first->bytes) > (uint64_t)conf->client_buffer_limit) {
+        metric_add(&c->pool->stats.v[POOL_client_slow], 1);
+        client_close(c, REASON_SLOW_READER);
+    } else if (conf->client_write_timeout > 0 && !timer_is_set(&c->timer)) {
+        timer_set(w->loop, &c->timer, worker_now(w) + conf->client_write_timeout * 1000);
+    }
+}
+
+void client_flush(struct client *c) {
+    struct iovec iov[FLUSH_IOV];
+    if (c->state == CLIENT_LINGER || c->state == CLIENT_CLOSED) {
+        return;
+    }
+    while (c->fifo.head != NULL) {
+        size_t total, sent = 0;
+        int n = client_collect(c, iov, &total);
+        if (n > 0) {
+            if (c->blocked) {
+                client_stalled(c);
+                if (c->state == CLIENT_CLOSED) {
+                    return;
+                }
+                break;
+            }
+            sent = stream_send(&c->stream, iov, n);
+            metric_add(&c->pool->stats.v[POOL_client_response_bytes], sent);
+            if (sent > 0) {
+                timer_cancel(worker_of(c)->loop, &c->timer);
+            }
+        }
+        uint32_t before = c->nreqs;
+        client_retire(c, sent);
+        if (sent < total) {
+            client_stalled(c);
+            if (c->state == CLIENT_CLOSED) {
+                return;
+            }
+            break;
+        }
+        if (c->nreqs == before) {
+            break; /* the head is not answered yet */
+        }
+    }
+    client_flushed(c);
+}
+
+static void client_on_room(struct stream *s) {
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+    c->blocked = false;
+    client_wake(c);
+}
+
+/* ---- beginning and end ---- */
+
+static void client_on_timer(struct timer *t) {
+    struct client *c = CONTAINER_OF(t, struct client, timer);
+    if (c->state != CLIENT_LINGER) {
+        metric_add(&c->pool->stats.v[POOL_client_slow], 1);
+    }
+    client_close(c, c->state == CLIENT_LINGER ? c->why : REASON_SLOW_READER);
+}
+
+static const struct stream_ops client_ops = {
+    .on_recv = client_on_recv,
+    .on_eof = client_on_eof,
+    .on_room = client_on_room,
+    .on_error = client_on_error,
+};
+
+/* Says why and closes; the connection is counted as refused only. */
+static void client_turn_away(struct client *c) {
+    struct pool *pool = c->pool;
+    struct req *r = req_new(pool, NULL, c);
+    c->nreqs++;
+    queue_push(&c->fifo, &r->client_link);
+    struct out out = {&r->bytes, &c->stage};
+    pool->front->error(REASON_MAX_CLIENTS, &out);
+    req_done(r);
+    client_finish(c, REASON_MAX_CLIENTS);
+    metric_add(&pool->stats.v[POOL_client_refused], 1);
+    if (log_pass(&pool->refused_log, worker_now(pool->worker), 1000000, 5)) {
+        char peer[ADDR_TEXT_MAX];
+        log_line(LOG_WARN, "client_refused pool=%s client=%s reason=\"%s\" limit=client_connections:%lld",
+                 pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_text(REASON_MAX_CLIENTS),
+                 (long long)pool->conf->client_connections);
+    }
+}
+
+void client_accept(struct pool *pool, struct listener *listener, int fd) {
+    struct worker *w = pool->worker;
+    struct client *c = freelist_get(&w->clients);
+    *c = (struct client){.pool = pool, .id = w->next_client++};
+    c->session.authed = pool->conf->redis_auth == NULL;
+    queue_init(&c->fifo);
+    stage_init(&c->stage, &w->bufs);
+    timer_init(&c->timer, client_on_timer);
+    list_push(&pool->clients, &c->link);
+    w->nclients++;
+    stream_accept(listener, fd, &c->stream, &client_ops, pool->conf->tcpkeepalive);
+    worker_connection(w, +1);
+    metric_add(&pool->stats.v[POOL_client_connections], 1);
+    uint32_t now = __atomic_add_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
+    if (pool->conf->client_connections > 0 && now > (uint64_t)pool->conf->client_connections) {
+        client_turn_away(c);
+    } else {
+        metric_add(&pool->stats.v[POOL_client_accepted], 1);
+    }
+}
+
+void client_drain(struct client *c) {
+    client_finish(c, REASON_DRAIN);
+}
+
+static void client_log(const struct client *c, enum reason why) {
+    struct worker *w = worker_of(c);
+    if (why == REASON_SLOW_READER || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST) {
+        if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
+            char peer[ADDR_TEXT_MAX];
+            log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",
+                     c->pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_text(why), c->nreqs, c->bytes);
+        }
+    }
+}
+
+void client_close(struct client *c, enum reason why) {
+    struct worker *w = worker_of(c);
+    if (c->state == CLIENT_CLOSED) {
+        return;
+    }
+    client_log(c, why);
+    c->state = CLIENT_CLOSED;
+    timer_cancel(w->loop, &c->timer);
+    stream_close(&c->stream);
+    list_remove(&c->flush_link);
+    while (c->fifo.head != NULL) {
+        struct req *r = CONTAINER_OF(queue_pop(&c->fifo), struct req, client_link);
+        req_unlink_client(r);
+    }
+    stage_release(&c->stage);
+    bool clean = reason_bucket(why) == REASON_BUCKET_EOF;
+    metric_add(&c->pool->stats.v[clean ? POOL_client_eof : POOL_client_err], 1);
+    metric_sub(&c->pool->stats.v[POOL_client_connections], 1);
+    __atomic_sub_fetch(c->pool->nclients, 1, __ATOMIC_RELAXED);
+    worker_connection(w, -1);
+    w->nclients--;
+    list_remove(&c->link);
+    list_push(&w->dead_clients, &c->link);
+}

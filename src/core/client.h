@@ -1,0 +1,46 @@
+/* client.h: one connection from an application. Reads requests, hands them to dispatch, writes replies in order.
+ *
+ *   OPEN ──FIN──▶ EOF ─────────┐
+ *     │                        ├─ all answered ─▶ CLOSED
+ *     └─QUIT, broken frame──▶ CLOSING ─ all written ─▶ LINGER ─ FIN or 1 s ─▶ CLOSED
+ *
+ * LINGER: our FIN is sent and what still arrives is thrown away, since closing with unread input would make the kernel
+ * reset the connection and destroy replies that are on their way. */
+#ifndef KVMUX_CORE_CLIENT_H
+#define KVMUX_CORE_CLIENT_H
+
+#include "core/req.h"
+#include "io/io.h"
+#include "proto/proto.h"
+
+enum client_state { CLIENT_OPEN, CLIENT_EOF, CLIENT_CLOSING, CLIENT_LINGER, CLIENT_CLOSED };
+
+struct client {
+    struct stream stream;
+    struct pool *pool;
+    struct list link;       /* of the pool's clients; after close: of the worker's dead */
+    struct list flush_link; /* of the clients to be written at the end of this turn */
+    struct queue fifo;      /* requests in the order in which they came = order of the answers */
+    struct timer timer;     /* not one byte taken for client_write_timeout; the end of LINGER */
+    struct stage stage;     /* small replies are copied here */
+    struct parser parser;
+    struct session session;
+    size_t bytes;    /* of requests in flight and replies waiting */
+    size_t sent_off; /* bytes of the first reply that are written */
+    uint32_t nreqs;  /* in fifo */
+    uint32_t id;     /* unique in this worker; picks the uplink when a server has several */
+    uint8_t state;   /* enum client_state */
+    bool blocked;    /* the socket is full: on_room follows */
+    bool eof;        /* the peer's FIN was seen */
+    enum reason why; /* CLOSING and LINGER: for the statistics and the log */
+};
+
+void client_accept(struct pool *, struct listener *, int fd);
+/* Something at the head of the FIFO may be ready: write it at the end of this turn. */
+void client_wake(struct client *);
+void client_flush(struct client *);
+/* A request ended that waited in the FIFO. */
+void client_drain(struct client *);
+void client_close(struct client *, enum reason);
+
+#endif

@@ -1,0 +1,134 @@
+#include "core/dispatch.h"
+
+#include "core/fan.h"
+#include "core/uplink.h"
+#include "core/worker_state.h"
+
+/* Keyless requests go where nutcracker sends them: to the owner of this literal key (compat part 5.2). */
+#define ANY_KEY "placeholder"
+
+void dispatch_to(struct server *s, struct req *r, struct buf *b, const struct msg *m, const uint32_t *keys,
+                 uint32_t nkeys) {
+    enum reason why;
+    /* A command that changes its connection must never travel on one that others share. */
+    ASSERT(!(m->cmd->flags & CMD_STATE));
+    const struct client *c = (r->flags & REQ_PART) ? r->fan->whole->client : r->client;
+    struct uplink *u = server_uplink(s, c, &why);
+    if (u == NULL) {
+        req_fail(r, why);
+        return;
+    }
+    if (keys != NULL || (m->flags & MSG_REWRITE)) {
+        struct out out = {&r->bytes, &u->stage};
+        s->pool->back->build(m, b, keys, nkeys, &out);
+    } else {
+        rope_add(&r->bytes, &u->stage, b, m->raw);
+    }
+    if (s->pool->timeout > 0) {
+        r->deadline = worker_now(s->pool->worker) + s->pool->timeout;
+    }
+    uplink_queue(u, r);
+}
+
+static void dispatch_key(struct req *r, struct buf *b, const struct msg *m, struct slice key) {
+    struct pool *pool = r->pool;
+    uint32_t s = ring_pick(pool->ring, &pool->worker->rng, key);
+    if (UNLIKELY(s == RING_NONE)) {
+        req_fail(r, REASON_EJECTED);
+        return;
+    }
+    dispatch_to(&pool->servers[s], r, b, m, NULL, 0);
+}
+
+/* All keys on one server, or refused. */
+static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {
+    struct pool *pool = r->pool;
+    uint32_t first = ring_pick(pool->ring, &pool->worker->rng, msg_key(m, 0));
+    for (uint32_t i = 1; i < m->nkeys; i++) {
+        if (ring_pick(pool->ring, &pool->worker->rng, msg_key(m, i)) != first) {
+            metric_add(&pool->stats.v[POOL_refused_commands], 1);
+            req_fail(r, REASON_CROSS_SLOT);
+            return;
+        }
+    }
+    if (first == RING_NONE) {
+        req_fail(r, REASON_EJECTED);
+        return;
+    }
+    dispatch_to(&pool->servers[first], r, b, m, NULL, 0);
+}
+
+static bool dispatch_local(struct client *c, struct req *r, const struct msg *m) {
+    struct pool *pool = c->pool;
+    struct worker *w = pool->worker;
+    struct facts facts = {
+        .password = pool->conf->redis_auth,
+        .db = (uint32_t)pool->conf->redis_db,
+        .wall_usec = loop_wall(w->loop),
+        .uptime_sec = (loop_wall(w->loop) - w->opts.shared->started_wall) / 1000000,
+        .pid = w->opts.shared->pid,
+        .threads = w->opts.shared->workers,
+        .curr_connections = w->stats.v[WORKER_curr_connections],
+        .total_connections = w->stats.v[WORKER_total_connections],
+        .requests = pool->stats.v[POOL_client_requests],
+        .pool = pool->conf->name,
+    };
+    struct out out = {&r->bytes, &c->stage};
+    bool close = pool->front->local(m, &c->session, &facts, &out);
+    req_done(r);
+    return close;
+}
+
+static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
+    switch (m->route) {
+    case ROUTE_ONE:
+        dispatch_key(r, b, m, msg_key(m, 0));
+        return;
+    case ROUTE_SPLIT:
+        if (m->nkeys > 1) {
+            fan_split(r, b, m);
+        } else {
+            dispatch_key(r, b, m, msg_key(m, 0));
+        }
+        return;
+    case ROUTE_SAME:
+        dispatch_same(r, b, m);
+        return;
+    case ROUTE_ANY:
+        dispatch_key(r, b, m, slice_str(ANY_KEY));
+        return;
+    case ROUTE_ALL:
+        fan_all(r, b, m);
+        return;
+    case ROUTE_LOCAL:
+    case ROUTE_REPLY:
+    case ROUTE_SKIP:
+        break;
+    }
+    ASSERT(!"a request that goes to no server");
+}
+
+bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
+    struct pool *pool = c->pool;
+    struct req *r = req_new(pool, m->cmd, c);
+    r->size = (uint32_t)m->raw.n;
+    r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : 0;
+    c->nreqs++;
+    c->bytes += r->size;
+    queue_push(&c->fifo, &r->client_link);
+    bool last = (m->flags & MSG_CLOSE) != 0;
+    if (UNLIKELY(m->route == ROUTE_REPLY)) {
+        metric_add(&pool->stats.v[POOL_refused_commands], 1);
+        rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
+        req_done(r);
+    } else if (UNLIKELY(!c->session.authed && !(m->cmd->flags & CMD_BEFORE_AUTH))) {
+        req_fail(r, REASON_NO_AUTH);
+    } else if (m->route == ROUTE_LOCAL) {
+        last = dispatch_local(c, r, m) || last;
+    } else if (UNLIKELY(pool->worker->tight)) {
+        req_fail(r, REASON_MEMORY_LIMIT);
+    } else {
+        dispatch_route(r, b, m);
+    }
+    return last;
+}

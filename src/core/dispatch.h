@@ -1,0 +1,15 @@
+/* dispatch.h: decides by the command's row where a request goes. */
+#ifndef KVMUX_CORE_DISPATCH_H
+#define KVMUX_CORE_DISPATCH_H
+
+#include "core/client.h"
+
+struct server;
+
+/* `m` was parsed from bytes that lie in `b`. Returns true when this is the client's last request: everything so far is
+ * answered, then the connection closes. */
+bool dispatch(struct client *, struct buf *b, const struct msg *m);
+/* Sends a request, or with `keys` a part of it, to one server. */
+void dispatch_to(struct server *, struct req *, struct buf *, const struct msg *, const uint32_t *keys, uint32_t nkeys);
+
+#endif

@@ -1,0 +1,179 @@
+#include "core/fan.h"
+
+#include "base/mem.h"
+#include "core/client.h"
+#include "core/dispatch.h"
+#include "core/worker_state.h"
+
+#define NO_PART UINT32_MAX
+
+static struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys) {
+    size_t head = sizeof(struct fan) + nparts * sizeof(struct fan_part);
+    struct fan *f = mem_zalloc(head + nkeys * sizeof *f->owner);
+    f->whole = whole;
+    f->nparts = f->pending = nparts;
+    f->nkeys = nkeys;
+    f->owner = nkeys > 0 ? (uint16_t *)(void *)((char *)f + head) : NULL;
+    whole->fan = f;
+    metric_add(&whole->pool->stats.v[POOL_fragments], nparts);
+    return f;
+}
+
+static void fan_free(struct fan *f) {
+    for (uint32_t i = 0; i < f->nparts; i++) {
+        rope_fini(&f->parts[i].reply);
+    }
+    mem_free(f);
+}
+
+static struct req *fan_part_new(struct fan *f, struct req *whole, uint32_t i) {
+    struct req *part = req_new(whole->pool, whole->cmd, NULL);
+    part->flags = REQ_PART;
+    part->fan = f;
+    part->part = (uint16_t)i;
+    f->parts[i].req = part;
+    return part;
+}
+
+/* The servers of all keys. w->group[server] becomes the number of its part, f->owner... the part of each key.
+ * Returns the number of parts; `servers` gets the server of each part. */
+static uint32_t group_keys(struct pool *pool, const struct msg *m, uint32_t *owners, uint32_t *servers) {
+    struct worker *w = pool->worker;
+    uint32_t nparts = 0;
+    for (uint32_t i = 0; i < m->nkeys; i++) {
+        uint32_t s = ring_pick(pool->ring, &w->rng, msg_key(m, i));
+        if (s == RING_NONE) {
+            nparts = 0;
+            break;
+        }
+        if (w->group[s] == NO_PART) {
+            w->group[s] = nparts;
+            servers[nparts++] = s;
+        }
+        owners[i] = w->group[s];
+    }
+    for (uint32_t s = 0; s < pool->nservers; s++) {
+        w->group[s] = NO_PART;
+    }
+    return nparts;
+}
+
+/* Sorts key indices by part: a counting sort. start[p] .. start[p + 1] are the keys of part p. */
+static void order_keys(const uint32_t *owners, uint32_t nkeys, uint32_t nparts, uint32_t *start, uint32_t *keys) {
+    memset(start, 0, (nparts + 1) * sizeof *start);
+    for (uint32_t i = 0; i < nkeys; i++) {
+        start[owners[i] + 1]++;
+    }
+    for (uint32_t p = 0; p < nparts; p++) {
+        start[p + 1] += start[p];
+    }
+    for (uint32_t i = 0; i < nkeys; i++) {
+        keys[start[owners[i]]++] = i;
+    }
+    for (uint32_t p = nparts; p > 0; p--) {
+        start[p] = start[p - 1];
+    }
+    start[0] = 0;
+}
+
+void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
+    struct pool *pool = whole->pool;
+    struct worker *w = pool->worker;
+    /* one scratch array: owners, keys, servers of parts, starts of parts */
+    uint32_t want = 2 * m->nkeys + 2 * pool->nservers + 1;
+    if (w->keys_cap < want) {
+        w->keys_cap = want;
+        w->keys = mem_realloc(w->keys, want * sizeof *w->keys);
+    }
+    uint32_t *owners = w->keys, *keys = owners + m->nkeys, *servers = keys + m->nkeys,
+             *start = servers + pool->nservers;
+    uint32_t nparts = group_keys(pool, m, owners, servers);
+    if (nparts == 0) {
+        req_fail(whole, REASON_EJECTED);
+        return;
+    }
+    if (nparts == 1) {
+        dispatch_to(&pool->servers[servers[0]], whole, b, m, NULL, 0);
+        return;
+    }
+    order_keys(owners, m->nkeys, nparts, start, keys);
+    struct fan *f = fan_new(whole, nparts, m->nkeys);
+    for (uint32_t i = 0; i < m->nkeys; i++) {
+        f->owner[i] = (uint16_t)owners[i];
+    }
+    for (uint32_t p = 0; p < nparts; p++) {
+        fan_part_new(f, whole, p);
+    }
+    for (uint32_t p = 0; p < nparts; p++) {
+        dispatch_to(&pool->servers[servers[p]], f->parts[p].req, b, m, keys + start[p], start[p + 1] - start[p]);
+    }
+}
+
+void fan_all(struct req *whole, struct buf *b, const struct msg *m) {
+    struct pool *pool = whole->pool;
+    struct fan *f = fan_new(whole, pool->nservers, 0);
+    for (uint32_t s = 0; s < pool->nservers; s++) {
+        fan_part_new(f, whole, s);
+    }
+    for (uint32_t s = 0; s < pool->nservers; s++) {
+        dispatch_to(&pool->servers[s], f->parts[s].req, b, m, NULL, 0);
+    }
+}
+
+/* The last part ended: one reply out of all. */
+static void fan_merge(struct fan *f) {
+    struct req *whole = f->whole;
+    struct pool *pool = whole->pool;
+    struct part *parts = mem_zalloc(f->nparts * sizeof *parts);
+    bool failed = false;
+    for (uint32_t i = 0; i < f->nparts; i++) {
+        parts[i].failed = f->parts[i].failed;
+        parts[i].reply = rope_flat(&f->parts[i].reply, &pool->worker->bufs, &parts[i].buf);
+        failed = failed || parts[i].failed != REASON_NONE;
+    }
+    if (failed) {
+        metric_add(&pool->stats.v[POOL_forward_error], 1);
+    }
+    struct fan_in in = {
+        .cmd = whole->cmd,
+        .parts = parts,
+        .nparts = f->nparts,
+        .owner = f->owner,
+        .nkeys = f->nkeys,
+        .miss_on_failure = pool->conf->multiget_failure == FAILURE_MISS,
+    };
+    struct out out = {&whole->bytes, &whole->client->stage};
+    pool->front->merge(&in, &out);
+    mem_free(parts);
+}
+
+static void fan_part_ended(struct fan *f, struct req *part) {
+    f->parts[part->part].req = NULL;
+    if (--f->pending > 0) {
+        return;
+    }
+    struct req *whole = f->whole;
+    if (whole != NULL) {
+        fan_merge(f);
+        whole->fan = NULL;
+    }
+    fan_free(f);
+    if (whole != NULL) {
+        req_done(whole);
+    }
+}
+
+void fan_part_done(struct req *part) {
+    struct fan *f = part->fan;
+    rope_move(&f->parts[part->part].reply, &part->bytes);
+    fan_part_ended(f, part);
+}
+
+void fan_part_fail(struct req *part, enum reason why) {
+    part->fan->parts[part->part].failed = why;
+    fan_part_ended(part->fan, part);
+}
+
+void fan_abandon(struct fan *f) {
+    f->whole = NULL;
+}

@@ -1,0 +1,32 @@
+/* fan.h: one client request that became several, and their way back to one reply. One worker. */
+#ifndef KVMUX_CORE_FAN_H
+#define KVMUX_CORE_FAN_H
+
+#include "core/req.h"
+
+struct msg;
+
+struct fan_part {
+    struct req *req;     /* NULL once it ended */
+    struct rope reply;
+    enum reason failed;
+};
+
+struct fan {
+    struct req *whole; /* NULL: the client left */
+    uint32_t nparts, pending;
+    uint32_t nkeys;
+    uint16_t *owner; /* part of each key, in request order; NULL: the parts have no keys of their own */
+    struct fan_part parts[];
+};
+
+/* Groups the keys of a split request by server and sends each server its part; one server: the request goes untouched. */
+void fan_split(struct req *, struct buf *, const struct msg *);
+/* Sends the whole request to every server. */
+void fan_all(struct req *, struct buf *, const struct msg *);
+
+void fan_part_done(struct req *part);
+void fan_part_fail(struct req *part, enum reason);
+void fan_abandon(struct fan *); /* the client left: replies are dropped as they come */
+
+#endif

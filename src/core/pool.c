@@ -1,0 +1,37 @@
+#include "core/pool.h"
+
+#include "base/mem.h"
+#include "core/worker_state.h"
+
+void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, uint32_t index, struct ring *ring) {
+    *p = (struct pool){
+        .worker = w,
+        .conf = conf,
+        .front = proto_by_id(conf->client_proto),
+        .back = proto_by_id(conf->server_proto),
+        .ring = ring_ref(ring),
+        .nservers = conf->nservers,
+        .index = index,
+        .nclients = &w->opts.shared->clients[index],
+        .timeout = conf->timeout * 1000,
+    };
+    list_init(&p->clients);
+    p->servers = mem_zalloc(p->nservers * sizeof *p->servers);
+    for (uint32_t i = 0; i < p->nservers; i++) {
+        server_init(&p->servers[i], p, i);
+    }
+}
+
+void pool_fini(struct pool *p) {
+    ASSERT(list_empty(&p->clients));
+    for (uint32_t i = 0; i < p->nservers; i++) {
+        server_fini(&p->servers[i]);
+    }
+    mem_free(p->servers);
+    ring_unref(&p->ring);
+}
+
+void pool_set_ring(struct pool *p, struct ring *ring) {
+    ring_unref(&p->ring);
+    p->ring = ring;
+}

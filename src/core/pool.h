@@ -1,0 +1,29 @@
+/* pool.h: this worker's view of one configured pool. */
+#ifndef KVMUX_CORE_POOL_H
+#define KVMUX_CORE_POOL_H
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "core/server.h"
+
+struct worker;
+
+struct pool {
+    struct worker *worker;
+    const struct conf_pool *conf;
+    const struct proto *front, *back; /* codec of the clients, codec of the servers */
+    struct ring *ring;
+    struct server *servers;
+    uint32_t nservers, index;
+    struct list clients;
+    uint32_t *nclients; /* of all workers, atomic */
+    int64_t timeout;    /* usec; 0: none */
+    struct log_limit refused_log;
+    struct pool_block stats;
+};
+
+void pool_init(struct pool *, struct worker *, const struct conf_pool *, uint32_t index, struct ring *);
+void pool_fini(struct pool *);
+void pool_set_ring(struct pool *, struct ring *); /* takes the reference */
+
+#endif

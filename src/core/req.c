@@ -1,0 +1,98 @@
+#include "core/req.h"
+
+#include "core/client.h"
+#include "core/fan.h"
+#include "core/uplink.h"
+#include "core/worker_state.h"
+
+struct req *req_new(struct pool *pool, const struct cmd *cmd, struct client *client) {
+    struct req *r = freelist_get(&pool->worker->reqs);
+    *r = (struct req){.pool = pool, .cmd = cmd, .client = client, .deadline = INT64_MAX};
+    return r;
+}
+
+static void req_free(struct req *r) {
+    ASSERT(r->uplink == NULL && r->client == NULL);
+    rope_fini(&r->bytes);
+    freelist_put(&r->pool->worker->reqs, r);
+}
+
+/* An answered part has told its fan all it knew; an answered whole waits in its client's FIFO. */
+static void req_settle(struct req *r) {
+    if (r->flags & REQ_PART) {
+        r->fan = NULL;
+        if (r->uplink == NULL) {
+            req_free(r);
+        }
+        return;
+    }
+    r->state = REQ_DONE;
+    if (r->client != NULL) {
+        r->client->bytes += rope_len(&r->bytes);
+        client_wake(r->client);
+    } else if (r->uplink == NULL) {
+        req_free(r);
+    }
+}
+
+void req_done(struct req *r) {
+    ASSERT(r->state != REQ_DONE);
+    if (r->flags & REQ_SILENT) {
+        rope_fini(&r->bytes);
+    }
+    if ((r->flags & REQ_PART) && r->fan != NULL) {
+        fan_part_done(r);
+    }
+    req_settle(r);
+}
+
+void req_fail(struct req *r, enum reason why) {
+    ASSERT(r->state != REQ_DONE);
+    rope_fini(&r->bytes);
+    if (r->flags & REQ_PART) {
+        if (r->fan != NULL) {
+            fan_part_fail(r, why);
+        }
+    } else if (r->client != NULL) {
+        metric_add(&r->pool->stats.v[POOL_forward_error], 1);
+        if (!(r->flags & REQ_SILENT)) {
+            struct out out = {&r->bytes, &r->client->stage};
+            r->pool->front->error(why, &out);
+        }
+    }
+    req_settle(r);
+}
+
+struct stage *req_stage(struct req *r) {
+    if (r->flags & REQ_PART) {
+        return r->fan != NULL && r->fan->whole != NULL ? &r->fan->whole->client->stage : NULL;
+    }
+    return r->client != NULL && r->state != REQ_DONE ? &r->client->stage : NULL;
+}
+
+void req_unlink_client(struct req *r) {
+    ASSERT(r->client != NULL);
+    r->client = NULL;
+    if (r->fan != NULL && !(r->flags & REQ_PART)) {
+        fan_abandon(r->fan);
+        r->fan = NULL;
+    }
+    if (r->uplink == NULL) {
+        req_free(r);
+    }
+}
+
+void req_unlink_uplink(struct req *r) {
+    ASSERT(r->uplink != NULL);
+    r->uplink = NULL;
+    bool wanted = (r->flags & REQ_PART) ? r->fan != NULL : r->client != NULL;
+    if (!wanted) {
+        req_free(r);
+    }
+}
+
+void req_expire(struct req *r) {
+    ASSERT(r->state == REQ_SENT && r->uplink != NULL);
+    r->flags |= REQ_EXPIRED;
+    req_fail(r, REASON_TIMEDOUT);
+}

@@ -1,0 +1,61 @@
+/* req.h: one request, or one part of a request that was split.
+ *
+ * A request is linked to its client (the FIFO of answers) and to its uplink (the send queue, then the wait queue). The
+ * second unlink frees it: a client that leaves unlinks, and the late reply is read and dropped. Client and uplink never
+ * point to each other; they meet here. A part (`fan` set, REQ_PART) has no client of its own: its reply goes to the fan.
+ *
+ * `bytes` are the request's until it is written, then the reply's. All of one worker. Two cache lines. */
+#ifndef KVMUX_CORE_REQ_H
+#define KVMUX_CORE_REQ_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/reason.h"
+
+struct client;
+struct cmd;
+struct fan;
+struct pool;
+struct uplink;
+
+enum req_state {
+    REQ_NEW,
+    REQ_QUEUED, /* in the send queue of its uplink; `bytes`: the request */
+    REQ_SENT,   /* written whole; in the wait queue of its uplink */
+    REQ_DONE,   /* left its uplink; `bytes`: the reply; waits for its turn in the client's FIFO */
+};
+
+enum {
+    REQ_PART = 1u << 0,    /* a part of a fan */
+    REQ_SILENT = 1u << 1,  /* the client wants no answer */
+    REQ_RETRIED = 1u << 2, /* sent again once already */
+    REQ_EXPIRED = 1u << 3, /* got its error at its deadline; still in the wait queue for its late reply */
+    REQ_GHOST = 1u << 4,   /* the unsent rest of a request that is answered already: bytes only, no reply follows */
+};
+
+struct req {
+    struct queue_link client_link;
+    struct queue_link uplink_link;
+    struct pool *pool;
+    struct client *client; /* NULL: nobody waits for it */
+    struct uplink *uplink; /* NULL: in no queue */
+    struct fan *fan;       /* of a part: the whole; of the whole: its parts; else NULL */
+    const struct cmd *cmd;
+    int64_t deadline; /* usec; INT64_MAX: none */
+    struct rope bytes;
+    uint32_t size; /* of the request, in bytes */
+    uint16_t part; /* REQ_PART: which one */
+    uint8_t state, flags;
+};
+
+struct req *req_new(struct pool *, const struct cmd *, struct client *);
+/* Tells how it ended, to the client or the fan; the request must be in no uplink queue, or be marked to stay there. */
+void req_done(struct req *);                   /* `bytes` hold the reply */
+void req_fail(struct req *, enum reason);      /* the reply is an error made here */
+void req_unlink_client(struct req *);          /* the client left; frees the request if no uplink has it */
+void req_unlink_uplink(struct req *);          /* left the uplink's queue; frees it if nobody waits for it */
+/* Where the bytes of its reply are to be staged; NULL: nobody waits, drop them. */
+struct stage *req_stage(struct req *);
+void req_expire(struct req *); /* gives a sent request its time-out error; it stays in the wait queue */
+
+#endif

@@ -1,0 +1,52 @@
+/* server.h: this worker's view of one configured server: its uplinks, addresses, back-off and counters. */
+#ifndef KVMUX_CORE_SERVER_H
+#define KVMUX_CORE_SERVER_H
+
+#include "base/list.h"
+#include "base/reason.h"
+#include "core/mail.h"
+#include "io/addr.h"
+#include "stats/metric.h"
+
+struct client;
+struct conf_server;
+struct pool;
+struct uplink;
+
+struct server {
+    struct pool *pool;
+    const struct conf_server *conf;
+    uint32_t index; /* in the pool */
+    struct uplink **slots; /* server_connections of them; NULL: not open */
+    struct list suspects;
+    uint32_t nsuspects;
+    uint32_t nqueued;     /* requests in all its queues */
+    uint32_t waiting;     /* of these: sent */
+    uint64_t queued_bytes, waiting_bytes;
+    struct addr addrs[MAIL_ADDRS_MAX];
+    uint32_t naddrs;
+    bool unresolvable;    /* control said that the name does not resolve */
+    bool told_failed;     /* control knows of a failure and waits to hear that the server works */
+    /* back-off: after failed connects in a row no new one is tried before retry_at */
+    uint32_t connect_fails;
+    int64_t retry_at;
+    enum reason last_failure;
+    struct server_block stats;
+};
+
+void server_init(struct server *, struct pool *, uint32_t index);
+void server_fini(struct server *);
+/* The uplink for the next request of this client: requests of one client to one server go over one uplink while any is
+ * outstanding. Opens one when there is none. NULL, and why: back-off, no address, queue limit. */
+struct uplink *server_uplink(struct server *, const struct client *, enum reason *why);
+void server_preconnect(struct server *);
+void server_set_addrs(struct server *, const struct addr *, uint32_t n);
+/* A connection that was started at `opened_at` could not be made or died with work on it. Reported to control. */
+void server_failed(struct server *, enum reason, int64_t opened_at);
+void server_connect_failed(struct server *, enum reason, int64_t opened_at); /* before it was of use: starts the back-off */
+void server_works(struct server *); /* a reply came after a failure was reported */
+/* The uplink left its slot or the list of suspects: nothing new goes there. */
+void server_forget(struct server *, struct uplink *);
+void server_suspect(struct server *, struct uplink *);
+
+#endif

@@ -1,0 +1,57 @@
+/* uplink.h: one connection to a server. Requests of many clients go out in batches; replies come back in the same order.
+ *
+ *   RESOLVING ─▶ CONNECTING ─▶ GREETING ─▶ READY ──a request is late──▶ SUSPECT ─▶ CLOSED
+ *
+ * GREETING: AUTH and SELECT are sent and nothing else until the server agreed. SUSPECT: takes no new requests; late
+ * replies are read and dropped; closed when it is empty, or silent for one more time-out.
+ *
+ * send queue: not written yet (the first may be in part), can be withdrawn or moved to another uplink
+ * wait queue: written; order of replies = order of deadlines, so one timer serves all */
+#ifndef KVMUX_CORE_UPLINK_H
+#define KVMUX_CORE_UPLINK_H
+
+#include "core/req.h"
+#include "io/io.h"
+#include "proto/proto.h"
+
+struct server;
+
+enum uplink_state {
+    UPLINK_RESOLVING,
+    UPLINK_CONNECTING,
+    UPLINK_GREETING,
+    UPLINK_READY,
+    UPLINK_SUSPECT,
+    UPLINK_CLOSED
+};
+
+struct uplink {
+    struct stream stream;
+    struct server *server;
+    struct list link;       /* of the server's suspects; after close: of the worker's dead */
+    struct list flush_link; /* of the uplinks to be written at the end of this turn */
+    struct queue send, wait;
+    struct timer timer; /* connect time-out, or the first deadline of both queues, or the end of a suspect */
+    struct stage stage; /* small requests are copied here */
+    struct parser parser;
+    size_t sent_off;       /* bytes of the first request in `send` that are written */
+    int64_t opened_at;     /* usec */
+    int64_t heard_at;      /* last byte from the server */
+    uint32_t nsend, nwait; /* lengths of the queues */
+    uint32_t greeting_left; /* replies to the greeting still to come */
+    uint32_t slot;         /* of server->slots, when not SUSPECT */
+    uint16_t addr, tries;  /* the address in use; how many were tried */
+    uint8_t state;         /* enum uplink_state */
+    bool blocked;          /* the socket is full: on_room follows */
+};
+
+/* Starts connecting. NULL: could not, and `*why` says why. The server has put it nowhere yet. */
+struct uplink *uplink_open(struct server *, uint32_t slot, enum reason *why);
+void uplink_resolved(struct uplink *); /* the server's addresses arrived, or there are none (naddrs == 0) */
+/* Takes a request whose bytes are complete. */
+void uplink_queue(struct uplink *, struct req *);
+void uplink_flush(struct uplink *);
+/* The connection is of no use any more: sent requests fail with `why`, unsent ones go to another uplink once. */
+void uplink_close(struct uplink *, enum reason why);
+
+#endif

@@ -1,0 +1,306 @@
+#include "core/worker.h"
+
+#include "base/mem.h"
+#include "core/client.h"
+#include "core/uplink.h"
+#include "core/worker_state.h"
+
+#define TRIM_USEC 1000000       /* how often idle memory is given back */
+#define TELL_BYTES (256u << 10) /* a smaller change of the buffered bytes is not told */
+
+void worker_connection(struct worker *w, int change) {
+    if (change > 0) {
+        metric_add(&w->stats.v[WORKER_total_connections], 1);
+        metric_add(&w->stats.v[WORKER_curr_connections], 1);
+    } else {
+        metric_sub(&w->stats.v[WORKER_curr_connections], 1);
+    }
+}
+
+void worker_tell(struct worker *w, struct server *s, int kind, enum reason reason, int64_t opened_at) {
+    struct mail_health *m = mem_zalloc(sizeof *m);
+    *m = (struct mail_health){
+        .mail.kind = kind,
+        .worker = w->opts.index,
+        .pool = s->pool->index,
+        .server = s->index,
+        .reason = reason,
+        .opened_at = opened_at,
+        .at = worker_now(w),
+    };
+    mailbox_post(w->opts.control, &m->mail);
+}
+
+/* ---- listeners ---- */
+
+static void worker_on_accept(struct listener *l, int fd) {
+    client_accept(CONTAINER_OF(l, struct worker_listener, listener)->pool, l, fd);
+}
+
+static void worker_on_paused(struct listener *l, enum reason why) {
+    struct pool *pool = CONTAINER_OF(l, struct worker_listener, listener)->pool;
+    struct worker *w = pool->worker;
+    metric_add(&w->stats.v[WORKER_accept_paused], 1);
+    if (log_pass(&pool->refused_log, worker_now(w), 10000000, 1)) {
+        log_line(LOG_WARN, "accept_paused pool=%s reason=\"%s\" connections=%llu", pool->conf->name, reason_text(why),
+                 (unsigned long long)w->stats.v[WORKER_curr_connections]);
+    }
+}
+
+static const struct listener_ops listener_ops = {.on_accept = worker_on_accept, .on_paused = worker_on_paused};
+
+void worker_listen(struct worker *w, uint32_t pool, int fd) {
+    struct worker_listener *l = mem_zalloc(sizeof *l);
+    l->pool = &w->pools[pool];
+    w->listeners = mem_realloc(w->listeners, (w->nlisteners + 1) * sizeof(struct worker_listener *));
+    w->listeners[w->nlisteners++] = l;
+    listener_start(w->loop, &l->listener, &listener_ops, fd);
+    worker_connection(w, +1);
+}
+
+static void worker_unlisten(struct worker *w) {
+    for (uint32_t i = 0; i < w->nlisteners; i++) {
+        listener_close(&w->listeners[i]->listener);
+        mem_free(w->listeners[i]);
+        worker_connection(w, -1);
+    }
+    w->nlisteners = 0;
+}
+
+/* ---- begin and end ---- */
+
+static void worker_notify(void *ctx) {
+    loop_wake(ctx);
+}
+
+struct worker *worker_new(const struct worker_opts *opts) {
+    struct worker *w = mem_zalloc(sizeof *w);
+    w->opts = *opts;
+    w->opts.conf = conf_ref(opts->conf);
+    bufpool_init(&w->bufs);
+    w->loop = loop_new(&w->bufs);
+    if (w->loop == NULL) {
+        conf_unref(&w->opts.conf);
+        mem_free(w);
+        return NULL;
+    }
+    mailbox_init(&w->mailbox, worker_notify, w->loop);
+    freelist_init(&w->reqs, sizeof(struct req), 4096);
+    freelist_init(&w->clients, sizeof(struct client), 64);
+    list_init(&w->flush_uplinks);
+    list_init(&w->flush_clients);
+    list_init(&w->dead_uplinks);
+    list_init(&w->dead_clients);
+    msg_init(&w->msg);
+    rng_seed(&w->rng, opts->seed);
+    w->npools = opts->conf->npools;
+    w->pools = mem_zalloc(w->npools * sizeof *w->pools);
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < w->npools; i++) {
+        pool_init(&w->pools[i], w, &opts->conf->pools[i], i, opts->rings[i]);
+        most = w->pools[i].nservers > most ? w->pools[i].nservers : most;
+    }
+    w->group = mem_alloc((most + 1) * sizeof *w->group);
+    memset(w->group, 0xff, (most + 1) * sizeof *w->group);
+    for (uint32_t i = 0; i < w->npools; i++) {
+        for (uint32_t s = 0; w->pools[i].conf->preconnect && s < w->pools[i].nservers; s++) {
+            server_preconnect(&w->pools[i].servers[s]);
+        }
+    }
+    return w;
+}
+
+static void worker_bury(struct worker *w) {
+    struct list *l;
+    while ((l = list_pop(&w->dead_clients)) != NULL) {
+        freelist_put(&w->clients, CONTAINER_OF(l, struct client, link));
+    }
+    while ((l = list_pop(&w->dead_uplinks)) != NULL) {
+        mem_free(CONTAINER_OF(l, struct uplink, link));
+    }
+}
+
+static void server_close_all(struct server *s) {
+    for (uint32_t i = 0; i < (uint32_t)s->pool->conf->server_connections; i++) {
+        if (s->slots[i] != NULL) {
+            uplink_close(s->slots[i], REASON_DRAIN);
+        }
+    }
+    while (!list_empty(&s->suspects)) {
+        uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), REASON_DRAIN);
+    }
+}
+
+static void worker_close_all(struct worker *w) {
+    worker_unlisten(w);
+    for (uint32_t i = 0; i < w->npools; i++) {
+        struct pool *p = &w->pools[i];
+        while (!list_empty(&p->clients)) {
+            client_close(CONTAINER_OF(list_first(&p->clients), struct client, link), REASON_DRAIN);
+        }
+        for (uint32_t s = 0; s < p->nservers; s++) {
+            server_close_all(&p->servers[s]);
+        }
+    }
+    worker_bury(w);
+}
+
+void worker_free(struct worker **wp) {
+    struct worker *w = *wp;
+    *wp = NULL;
+    if (w == NULL) {
+        return;
+    }
+    worker_close_all(w);
+    for (uint32_t i = 0; i < w->npools; i++) {
+        pool_fini(&w->pools[i]);
+    }
+    mem_free(w->pools);
+    mem_free(w->listeners);
+    mem_free(w->group);
+    mem_free(w->keys);
+    msg_fini(&w->msg);
+    struct mail *m;
+    while ((m = mailbox_take(&w->mailbox)) != NULL) {
+        if (m->kind == MAIL_RING) {
+            ring_unref(&((struct mail_ring *)(void *)m)->ring);
+        }
+        mem_free(m);
+    }
+    mailbox_fini(&w->mailbox);
+    freelist_trim(&w->reqs, 0);
+    freelist_trim(&w->clients, 0);
+    loop_free(&w->loop);
+    __atomic_sub_fetch(&w->opts.shared->buffer_bytes, w->told_bytes, __ATOMIC_RELAXED);
+    bufpool_fini(&w->bufs);
+    conf_unref(&w->opts.conf);
+    mem_free(w);
+}
+
+/* ---- a turn ---- */
+
+static void worker_drain(struct worker *w) {
+    w->phase = WORKER_DRAINING;
+    worker_unlisten(w);
+    for (uint32_t i = 0; i < w->npools; i++) {
+        LIST_EACH(&w->pools[i].clients, l) {
+            client_drain(CONTAINER_OF(l, struct client, link));
+        }
+    }
+}
+
+static void worker_read_mail(struct worker *w) {
+    struct mail *mail;
+    while ((mail = mailbox_take(&w->mailbox)) != NULL) {
+        struct mail_ring *ring = (struct mail_ring *)(void *)mail;
+        struct mail_addrs *addrs = (struct mail_addrs *)(void *)mail;
+        switch (mail->kind) {
+        case MAIL_RING:
+            pool_set_ring(&w->pools[ring->pool], ring->ring);
+            break;
+        case MAIL_ADDRS:
+            server_set_addrs(&w->pools[addrs->pool].servers[addrs->server], addrs->addrs, addrs->n);
+            break;
+        case MAIL_DRAIN:
+            worker_drain(w);
+            break;
+        case MAIL_STOP:
+            w->phase = WORKER_STOPPED;
+            break;
+        default:
+            ASSERT(!"mail that no worker understands");
+        }
+        mem_free(mail);
+    }
+}
+
+/* What came in during this turn goes out now, one system call per connection: the most valuable thing that a proxy can
+ * do for its CPU time (docs/performance.md). */
+static void worker_flush(struct worker *w) {
+    struct list *l;
+    while ((l = list_pop(&w->flush_uplinks)) != NULL) {
+        uplink_flush(CONTAINER_OF(l, struct uplink, flush_link));
+    }
+    while ((l = list_pop(&w->flush_clients)) != NULL) {
+        client_flush(CONTAINER_OF(l, struct client, flush_link));
+    }
+}
+
+/* Nothing is owed any more, neither to a client nor by a server. */
+static bool worker_idle(const struct worker *w) {
+    if (w->nclients > 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < w->npools; i++) {
+        for (uint32_t s = 0; s < w->pools[i].nservers; s++) {
+            if (w->pools[i].servers[s].nqueued > 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void worker_account(struct worker *w) {
+    struct shared *shared = w->opts.shared;
+    size_t used = w->bufs.used;
+    if (used > w->told_bytes + TELL_BYTES || used + TELL_BYTES < w->told_bytes) {
+        __atomic_add_fetch(&shared->buffer_bytes, used - w->told_bytes, __ATOMIC_RELAXED);
+        w->told_bytes = used;
+        metric_set(&w->stats.v[WORKER_buffer_bytes], used);
+    }
+    w->tight = __atomic_load_n(&shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)w->opts.conf->buffer_limit;
+    int64_t now = worker_now(w);
+    if (now >= w->trim_at) {
+        w->trim_at = now + TRIM_USEC;
+        metric_set(&w->stats.v[WORKER_buffer_bytes], used);
+        bufpool_trim(&w->bufs);
+    }
+}
+
+static void worker_say_stopped(struct worker *w) {
+    struct mail_worker *m = mem_zalloc(sizeof *m);
+    m->mail.kind = MAIL_STOPPED;
+    m->worker = w->opts.index;
+    mailbox_post(w->opts.control, &m->mail);
+}
+
+bool worker_turn(struct worker *w, int64_t max_wait) {
+    loop_turn(w->loop, max_wait);
+    metric_add(&w->stats.v[WORKER_turns], 1);
+    worker_read_mail(w);
+    worker_flush(w);
+    worker_bury(w);
+    worker_account(w);
+    if (UNLIKELY(w->phase == WORKER_DRAINING && worker_idle(w))) {
+        w->phase = WORKER_STOPPED;
+    }
+    if (UNLIKELY(w->phase == WORKER_STOPPED)) {
+        worker_close_all(w);
+        worker_say_stopped(w);
+        return false;
+    }
+    return true;
+}
+
+struct mailbox *worker_mailbox(struct worker *w) {
+    return &w->mailbox;
+}
+
+struct loop *worker_loop(struct worker *w) {
+    return w->loop;
+}
+
+const struct pool_block *worker_pool_block(const struct worker *w, uint32_t pool) {
+    ASSERT(pool < w->npools);
+    return &w->pools[pool].stats;
+}
+
+const struct server_block *worker_server_block(const struct worker *w, uint32_t pool, uint32_t server) {
+    ASSERT(pool < w->npools && server < w->pools[pool].nservers);
+    return &w->pools[pool].servers[server].stats;
+}
+
+const struct worker_block *worker_block(const struct worker *w) {
+    return &w->stats;
+}

@@ -1,0 +1,54 @@
+/* worker_state.h: the inside of a worker, for the files of core. */
+#ifndef KVMUX_CORE_WORKER_STATE_H
+#define KVMUX_CORE_WORKER_STATE_H
+
+#include "base/freelist.h"
+#include "core/mail.h"
+#include "core/pool.h"
+#include "core/worker.h"
+
+enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
+
+struct worker_listener {
+    struct listener listener;
+    struct pool *pool;
+};
+
+struct worker {
+    struct worker_opts opts;
+    struct bufpool bufs;
+    struct loop *loop;
+    struct mailbox mailbox;
+    struct freelist reqs, clients;
+    struct pool *pools;
+    uint32_t npools;
+    struct worker_listener **listeners;
+    uint32_t nlisteners;
+    /* to be written at the end of this turn: every batch in one system call */
+    struct list flush_uplinks, flush_clients;
+    /* closed in this turn: their memory goes at its end, so that no callback returns into a freed object */
+    struct list dead_uplinks, dead_clients;
+    struct msg msg;     /* the request being dispatched */
+    struct rng rng;
+    uint32_t *group;    /* fan_split: part of each server of the largest pool; UINT32_MAX: none */
+    uint32_t *keys;     /* fan_split: keys in the order of their parts */
+    uint32_t keys_cap;
+    uint32_t next_client;
+    uint32_t nclients, nuplinks;
+    size_t told_bytes; /* what this worker added to shared->buffer_bytes */
+    bool tight;        /* all workers together are above buffer_limit */
+    enum worker_phase phase;
+    int64_t trim_at;
+    struct log_limit log_limit;
+    struct worker_block stats;
+};
+
+static inline int64_t worker_now(const struct worker *w) {
+    return loop_now(w->loop);
+}
+
+/* Counts a connection that begins or ends: clients, uplinks, listeners. */
+void worker_connection(struct worker *, int change);
+void worker_tell(struct worker *, struct server *, int kind, enum reason, int64_t opened_at);
+
+#endif

@@ -1,0 +1,81 @@
+/* resp.h: what the files of the Redis codec share. The outside sees proto_resp only (proto/proto.h).
+ *
+ * resp_req.c    frames of requests          resp_rsp.c     frames of replies
+ * resp_inline.c commands typed by hand      resp_build.c   requests for servers, greetings, errors
+ * resp_cmd.c    the command table           resp_merge.c   one reply out of several
+ * resp_keys.c   where a request's keys are  resp_local.c   answers of our own; resp_info.c: INFO */
+#ifndef KVMUX_PROTO_RESP_H
+#define KVMUX_PROTO_RESP_H
+
+#include "proto/proto.h"
+
+enum resp_id {
+#define CMD(id, ...) RESP_##id,
+#define NOT(id, ...) RESP_##id,
+#include "proto/resp_cmds.def"
+#undef CMD
+#undef NOT
+    RESP_COMMANDS
+};
+
+/* cmd.keys: how a request's keys are found (resp_cmds.def explains each). */
+enum resp_keys {
+    RESP_NOKEYS,
+    RESP_RANGE,
+    RESP_COUNTED, /* first: the argument that has the number */
+    RESP_DEST_COUNTED,
+    RESP_STREAMS,
+    RESP_SORT_STORE,
+    RESP_GEO_STORE,
+    RESP_MIGRATE_KEYS,
+};
+
+/* Limits of a request, as Redis has them. */
+#define RESP_ARGS_MAX 1048576u
+#define RESP_BULK_MAX 536870912u
+#define RESP_LINE_MAX 65536u         /* of an inline command, and of a count that never ends */
+#define RESP_FRAME_MAX (UINT32_MAX - 1) /* offsets inside a message have 32 bits */
+
+extern const struct cmd resp_cmds[RESP_COMMANDS];
+
+/* The row of a name, in any case, or NULL. `container`: of a subcommand's name; NULL: of a command's. Containers are
+ * found by their own name. */
+const struct cmd *resp_find(const struct cmd *container, struct slice name);
+bool resp_is_container(const struct cmd *);
+
+/* Says what a complete frame means: sets cmd, route and keys from the table, or the answer of a request that goes nowhere. */
+void resp_judge(struct msg *);
+/* Finds the keys of m->cmd's request. False: the request cannot be right, and the answer is in m. */
+bool resp_find_keys(struct msg *m);
+
+/* Sets m->answer to "-<text>\r\n"; line ends inside become blanks and what does not fit is cut, as Redis does. */
+void resp_answer(struct msg *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* ... and lets the request be answered with it. */
+void resp_answer_arity(struct msg *m);
+void resp_answer_why(struct msg *m, const struct cmd *, const char *why);
+extern const char *const resp_why_lease;
+
+/* Splits an inline command into args that lie in m->scratch. False: unbalanced quotes. */
+bool resp_split_line(struct msg *m, struct slice line);
+void resp_args_grow(struct msg *m);
+
+/* Redis' own idea of an integer: no blanks, no plus sign, no leading zeros. */
+bool resp_int(struct slice, int64_t *out);
+
+enum parse_rc resp_parse_req(struct parser *, struct slice in, struct msg *);
+enum parse_rc resp_parse_rsp(struct parser *, const struct cmd *, struct slice in, struct rsp *);
+/* The length of the value that `in`, which has been parsed before, begins with; 0: there is none. */
+size_t resp_value_len(struct slice in);
+
+void resp_build(const struct msg *, struct buf *b, const uint32_t *keys, uint32_t nkeys, struct out *);
+void resp_error(enum reason, struct out *);
+uint32_t resp_greet(const struct greeting *, struct out *);
+void resp_probe(struct out *);
+void resp_put_bulk(struct out *, struct slice);
+void resp_put_head(struct out *, char type, int64_t n); /* "<type><n>\r\n" */
+
+void resp_merge(const struct fan_in *, struct out *);
+bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
+void resp_info(const struct msg *, const struct facts *, struct out *);
+
+#endif

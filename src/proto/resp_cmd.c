@@ -1,0 +1,185 @@
+/* resp_cmd.c: the command table: lookup, arity, refusals. */
+#include "proto/resp.h"
+
+#include "proto/resp_hash.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct resp_entry {
+    struct resp_words words;
+    uint16_t parent;
+    uint8_t len, container;
+};
+
+#include "proto/resp_index.h"
+
+#define WHY(name, text) static const char why_##name[] = text;
+#include "proto/resp_why.def"
+#undef WHY
+
+const char *const resp_why_lease = why_LEASE;
+
+/* The words of a row's key and flag columns. */
+#define NOKEYS           .keys = RESP_NOKEYS
+#define KEYS(f, l, s)    .keys = RESP_RANGE, .first = f, .last = l, .step = s
+#define COUNTED(n, s)    .keys = RESP_COUNTED, .first = n, .step = s
+#define DEST_COUNTED     .keys = RESP_DEST_COUNTED
+#define STREAMS          .keys = RESP_STREAMS
+#define SORT_STORE       .keys = RESP_SORT_STORE
+#define GEO_STORE        .keys = RESP_GEO_STORE
+#define MIGRATE_KEYS     .keys = RESP_MIGRATE_KEYS
+#define READ             CMD_READ
+#define WRITE            CMD_WRITE
+#define BEFORE_AUTH      CMD_BEFORE_AUTH
+#define STATE            CMD_STATE
+#define BLOCKING         CMD_BLOCKING
+/* The key column is several initialisers: it is expanded once more before it is used. */
+#define ROW(...) {__VA_ARGS__},
+
+const struct cmd resp_cmds[RESP_COMMANDS] = {
+#define CMD(i, n, a, keys_, r, m, f)                                                               \
+    ROW(.name = n, .id = RESP_##i, .arity = a, .route = ROUTE_##r, .merge = MERGE_##m, .flags = f, keys_)
+#define NOT(i, n, a, keys_, w, f)                                                                  \
+    ROW(.name = n, .id = RESP_##i, .arity = a, .route = ROUTE_REPLY, .why = why_##w, .flags = f, keys_)
+#include "proto/resp_cmds.def"
+#undef CMD
+#undef NOT
+};
+
+/* What a request is that no row knows: its answer says so. */
+static const struct cmd unknown = {.name = "unknown", .id = RESP_COMMANDS, .route = ROUTE_REPLY};
+
+const struct cmd *resp_find(const struct cmd *container, struct slice name) {
+    uint32_t parent = container != NULL ? (uint32_t)container->id + 1 : 0;
+    struct resp_words w = resp_words(name.p, name.n);
+    uint64_t h = resp_hash(w, name.n, parent);
+    uint32_t slot = resp_slots[resp_place(h, resp_shifts[resp_bucket(h)])];
+    if (slot == 0) {
+        return NULL;
+    }
+    const struct resp_entry *e = &resp_entries[slot - 1];
+    if (e->words.a != w.a || e->words.b != w.b || e->len != name.n || e->parent != parent) {
+        return NULL;
+    }
+    const struct cmd *c = &resp_cmds[slot - 1];
+    if (UNLIKELY(name.n > RESP_WHOLE) && !slice_ieq(name, slice(c->name + strlen(c->name) - name.n, name.n))) {
+        return NULL;
+    }
+    return c;
+}
+
+bool resp_is_container(const struct cmd *c) {
+    return resp_entries[c->id].container;
+}
+
+void resp_answer(struct msg *m, const char *format, ...) {
+    size_t room = sizeof m->answer - 2;
+    m->answer[0] = '-';
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(m->answer + 1, room - 1, format, ap);
+    va_end(ap);
+    size_t len = 1 + min_size((size_t)(n < 0 ? 0 : n), room - 2);
+    for (size_t i = 0; i < len; i++) {
+        if (m->answer[i] == '\r' || m->answer[i] == '\n') {
+            m->answer[i] = ' ';
+        }
+    }
+    memcpy(m->answer + len, "\r\n", 2);
+    m->answer_len = (uint32_t)len + 2;
+    m->route = ROUTE_REPLY;
+}
+
+void resp_answer_arity(struct msg *m) {
+    resp_answer(m, "ERR wrong number of arguments for '%s' command", m->cmd->name);
+}
+
+void resp_answer_why(struct msg *m, const struct cmd *c, const char *why) {
+    if (why[0] == '-') {
+        resp_answer(m, "%s", why + 1);
+    } else {
+        resp_answer(m, "ERR '%s' %s", c->name, why);
+    }
+}
+
+/* Redis cuts the name at 128 bytes and stops to show arguments once 128 bytes of them are there. */
+static void answer_unknown(struct msg *m) {
+    char shown[128 + 8];
+    size_t n = 0;
+    for (uint32_t i = 1; i < m->nargs && n < 128; i++) {
+        struct slice a = msg_arg(m, i);
+        int room = (int)min_size(128 - n, a.n);
+        n += (size_t)snprintf(shown + n, sizeof shown - n, "'%.*s' ", room, (const char *)a.p);
+    }
+    shown[n] = '\0';
+    struct slice name = msg_arg(m, 0);
+    m->cmd = &unknown;
+    resp_answer(m, "ERR unknown command '%.*s', with args beginning with: %s", (int)min_size(name.n, 128),
+                (const char *)name.p, shown);
+}
+
+static void answer_unknown_sub(struct msg *m, const struct cmd *container) {
+    char upper[32];
+    size_t n = min_size(strlen(container->name), sizeof upper - 1);
+    for (size_t i = 0; i < n; i++) {
+        char c = container->name[i];
+        upper[i] = (char)(c >= 'a' && c <= 'z' ? c - 0x20 : c);
+    }
+    upper[n] = '\0';
+    struct slice sub = msg_arg(m, 1);
+    m->cmd = &unknown;
+    resp_answer(m, "ERR unknown subcommand '%.*s'. Try %s HELP.", (int)min_size(sub.n, 128), (const char *)sub.p, upper);
+}
+
+static void answer_refusal(struct msg *m) {
+    resp_answer_why(m, m->cmd, m->cmd->why);
+    if (m->cmd->id == RESP_POST || m->cmd->id == RESP_HOST) {
+        m->flags |= MSG_CLOSE; /* what follows is chosen by whoever made a browser send this */
+    }
+}
+
+static bool arity_fits(const struct cmd *c, uint32_t nargs) {
+    return c->arity >= 0 ? nargs == (uint32_t)c->arity : nargs >= (uint32_t)-c->arity;
+}
+
+/* A table may say SPLIT or SAME; the number of keys says more. */
+static void settle_route(struct msg *m) {
+    const struct cmd *c = m->cmd;
+    if (c->route != ROUTE_SPLIT && c->route != ROUTE_SAME) {
+        return;
+    }
+    if (m->nkeys == 0) {
+        m->route = ROUTE_ANY; /* as with no key at all, or malformed: a server says what is wrong with it */
+    } else if (m->nkeys == 1) {
+        m->route = ROUTE_ONE;
+    }
+}
+
+void resp_judge(struct msg *m) {
+    const struct cmd *c = resp_find(NULL, msg_arg(m, 0));
+    if (UNLIKELY(c == NULL)) {
+        answer_unknown(m);
+        return;
+    }
+    if (UNLIKELY(resp_is_container(c)) && m->nargs > 1) {
+        const struct cmd *sub = resp_find(c, msg_arg(m, 1));
+        if (sub == NULL) {
+            answer_unknown_sub(m, c);
+            return;
+        }
+        c = sub;
+    }
+    m->cmd = c;
+    m->route = (enum route)c->route;
+    if (UNLIKELY(!arity_fits(c, m->nargs))) {
+        resp_answer_arity(m);
+    } else if (LIKELY(c->keys == RESP_RANGE && c->first == c->last && c->why == NULL)) {
+        m->first_key = (uint32_t)c->first;
+        m->nkeys = 1;
+    } else if (c->why != NULL) {
+        answer_refusal(m);
+    } else if (resp_find_keys(m)) {
+        settle_route(m);
+    }
+}

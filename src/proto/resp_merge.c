@@ -1,0 +1,159 @@
+/* resp_merge.c: the replies to the parts of a request become the reply that one server would have given. What goes wrong
+ * in any part is the answer of the whole: the first in the order of parts. */
+#include "proto/resp.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#define FEW_PARTS 64 /* cursors for so many need no memory of their own */
+
+static bool is_error(struct slice reply) {
+    return reply.n > 0 && (reply.p[0] == '-' || reply.p[0] == '!');
+}
+
+static void put_unexpected(struct out *o) {
+    resp_error(REASON_BAD_REPLY, o);
+}
+
+/* The number in "<type><number>\r\n" and, in *rest, what follows. */
+static bool take_head(struct slice reply, char type, int64_t *n, struct slice *rest) {
+    const uint8_t *cr = reply.n > 0 && reply.p[0] == type ? memchr(reply.p, '\r', reply.n) : NULL;
+    if (cr == NULL || !resp_int(slice(reply.p + 1, (size_t)(cr - reply.p) - 1), n)) {
+        return false;
+    }
+    size_t used = min_size((size_t)(cr - reply.p) + 2, reply.n);
+    *rest = slice(reply.p + used, reply.n - used);
+    return true;
+}
+
+/* Answers with the first part that has no good reply. False: every part has one. */
+static bool put_first_failure(const struct fan_in *in, bool misses, struct out *o) {
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        const struct part *p = &in->parts[i];
+        if (p->failed != REASON_NONE && !misses) {
+            resp_error(p->failed, o);
+            return true;
+        }
+        if (p->failed == REASON_NONE && is_error(p->reply)) {
+            out_take(o, p->buf, p->reply);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void merge_sum(const struct fan_in *in, struct out *o) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        int64_t n = 0;
+        struct slice rest;
+        if (!take_head(in->parts[i].reply, ':', &n, &rest)) {
+            put_unexpected(o);
+            return;
+        }
+        sum += (uint64_t)n;
+    }
+    resp_put_head(o, ':', (int64_t)sum);
+}
+
+/* Where the next value of a part's array is. */
+struct cursor {
+    struct slice rest;
+    uint32_t wanted; /* keys of this part */
+};
+
+static size_t next_value(struct slice rest) {
+    /* A short string, the usual value, without the machinery. */
+    if (rest.n > 4 && rest.p[0] == '$' && (uint8_t)(rest.p[1] - '0') <= 9) {
+        uint32_t v = 0;
+        size_t i = 1;
+        while (i < 9 && i < rest.n && (uint8_t)(rest.p[i] - '0') <= 9) {
+            v = v * 10 + (uint32_t)(rest.p[i++] - '0');
+        }
+        if (i < rest.n && rest.p[i] == '\r' && i + 4 + v <= rest.n) {
+            return i + 4 + v;
+        }
+    }
+    return resp_value_len(rest);
+}
+
+static bool cursors_init(const struct fan_in *in, struct cursor *cursors) {
+    for (uint32_t k = 0; k < in->nkeys; k++) {
+        ASSERT(in->owner[k] < in->nparts);
+        cursors[in->owner[k]].wanted++;
+    }
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        const struct part *p = &in->parts[i];
+        int64_t n;
+        if (p->failed == REASON_NONE && (!take_head(p->reply, '*', &n, &cursors[i].rest) || n != cursors[i].wanted)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Values that follow each other both in the reply and in a part go out in one piece. */
+static bool put_values(const struct fan_in *in, struct cursor *cursors, struct out *o) {
+    struct slice run = {0};
+    struct buf *from = NULL;
+    for (uint32_t k = 0; k < in->nkeys; k++) {
+        const struct part *p = &in->parts[in->owner[k]];
+        struct cursor *c = &cursors[in->owner[k]];
+        struct slice v = slice("$-1\r\n", 5);
+        struct buf *b = NULL;
+        if (p->failed == REASON_NONE) {
+            v = slice(c->rest.p, next_value(c->rest));
+            if (v.n == 0) {
+                return false;
+            }
+            b = p->buf;
+            c->rest = slice(c->rest.p + v.n, c->rest.n - v.n);
+        }
+        if (run.n > 0 && run.p + run.n == v.p && from == b) {
+            run.n += v.n;
+            continue;
+        }
+        out_take(o, from, run);
+        run = v;
+        from = b;
+    }
+    out_take(o, from, run);
+    return true;
+}
+
+static void merge_array(const struct fan_in *in, struct out *o) {
+    struct cursor few[FEW_PARTS];
+    struct cursor *cursors = in->nparts <= FEW_PARTS ? few : mem_alloc(in->nparts * sizeof *cursors);
+    memset(cursors, 0, in->nparts * sizeof *cursors);
+    if (!cursors_init(in, cursors)) {
+        put_unexpected(o);
+    } else {
+        resp_put_head(o, '*', in->nkeys);
+        bool all = put_values(in, cursors, o);
+        ASSERT(all); /* each reply was parsed when it came, and has as many values as it says */
+    }
+    if (cursors != few) {
+        mem_free(cursors);
+    }
+}
+
+void resp_merge(const struct fan_in *in, struct out *o) {
+    ASSERT(in->nparts > 0);
+    enum merge how = (enum merge)in->cmd->merge;
+    if (put_first_failure(in, in->miss_on_failure && how == MERGE_ARRAY, o)) {
+        return;
+    }
+    switch (how) {
+    case MERGE_ARRAY:
+        merge_array(in, o);
+        break;
+    case MERGE_SUM:
+        merge_sum(in, o);
+        break;
+    case MERGE_ALL_OK:
+        out_take(o, in->parts[0].buf, in->parts[0].reply);
+        break;
+    default:
+        put_unexpected(o);
+    }
+}

@@ -1,0 +1,32 @@
+/* model_int.h: shared by model.c and model_mc.c. */
+#ifndef KVMUX_TESTS_SIM_MODEL_INT_H
+#define KVMUX_TESTS_SIM_MODEL_INT_H
+
+#include "model.h"
+
+#define MODEL_BUCKETS 1024
+
+struct model_key {
+    struct model_key *next;
+    uint8_t *key, *value;
+    size_t key_len, value_len;
+    uint32_t flags;
+    uint64_t cas;
+};
+
+struct model {
+    struct model_opts opts;
+    uint64_t cas;
+    struct model_key *buckets[MODEL_BUCKETS];
+};
+
+struct model_key *model_find(struct model *, struct slice key);
+void model_put(struct model *, struct slice key, struct slice value, uint32_t flags);
+bool model_del(struct model *, struct slice key);
+bool model_get(struct model *, struct slice key, uint8_t **value, size_t *len, uint32_t *flags);
+void model_touched(struct model *, struct slice key);
+void model_say(struct sim_conn *, const char *text);
+/* Serves the request that `in` begins with; returns its length, 0: it is not there whole. */
+size_t model_mc_serve(struct model *, struct sim_conn *, struct slice in);
+
+#endif

@@ -1,0 +1,393 @@
+/* random.c: one random run: a configuration, then steps (clients ask and leave, servers die, stall, lie, time passes),
+ * then everything heals and every promise is checked. */
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/rng.h"
+#include "random_int.h"
+#include "world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- servers ---- */
+
+static enum sim_answer on_connect(void *ctx, const struct addr *addr, int64_t *delay) {
+    struct rnd *r = ctx;
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        if (addr_eq(&r->servers[i].addr, addr)) {
+            *delay = r->servers[i].delay;
+            return r->servers[i].n + 1 < RND_CONNS ? r->servers[i].answer : SIM_REFUSE;
+        }
+    }
+    return SIM_REFUSE;
+}
+
+static void on_open(void *ctx, const struct addr *addr, struct sim_conn *c) {
+    struct rnd *r = ctx;
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        struct rnd_server *s = &r->servers[i];
+        if (addr_eq(&s->addr, addr)) {
+            if (s->n == RND_CONNS) { /* accepted before the limit was seen */
+                sim_peer_reset(c);
+                sim_peer_free(&c);
+                return;
+            }
+            s->conns[s->n++] = c;
+            return;
+        }
+    }
+}
+
+static bool serve(void *ctx) {
+    struct rnd *r = ctx;
+    bool moved = false;
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        struct rnd_server *s = &r->servers[i];
+        for (uint32_t k = 0; k < s->n; k++) {
+            if (s->conns[k] == NULL) {
+                continue;
+            }
+            if (sim_peer_eof(s->conns[k])) {
+                sim_peer_free(&s->conns[k]);
+                moved = true;
+            } else if (!s->stalled && !s->broken[k]) {
+                moved |= model_serve(s->model, &s->states[k], s->conns[k], 1 + sim_below(8)) > 0;
+            }
+        }
+    }
+    return moved;
+}
+
+static void on_key(void *ctx, struct slice key) {
+    struct rnd *r = ctx;
+    char t[48];
+    snprintf(t, sizeof(t), "%.*s", (int)key.n, (const char *)key.p);
+    unsigned long id = strtoul(t + 2, NULL, 10);
+    if (id < RND_IDS && ++r->executed[id] > 1) {
+        sim_fail("the request of %s was carried out twice\n%s", t, world_log(r->world));
+    }
+}
+
+/* Something happens to one connection of a server. */
+static void hurt(struct rnd *r, struct rnd_server *s) {
+    uint32_t k = s->n > 0 ? sim_below(s->n) : 0;
+    if (s->n == 0 || s->conns[k] == NULL || s->broken[k]) {
+        return;
+    }
+    struct sim_conn *c = s->conns[k];
+    s->broken[k] = true;
+    switch (sim_below(6)) {
+    case 0:
+        sim_peer_reset(c);
+        break;
+    case 1:
+        sim_peer_fin(c);
+        break;
+    case 2:
+        sim_peer_close(c);
+        break;
+    case 3: /* half a reply, then the end */
+        sim_peer_lose(c);
+        sim_peer_close(c);
+        break;
+    case 4: /* half a reply, then silence */
+        sim_peer_lose(c);
+        break;
+    default:
+        sim_peer_send(c, slice_str("garbage that is no reply\r\n"));
+    }
+}
+
+static void step_server(struct rnd *r) {
+    struct rnd_server *s = &r->servers[sim_below(r->nservers)];
+    switch (sim_below(8)) {
+    case 0:
+        s->answer = SIM_REFUSE;
+        break;
+    case 1:
+        s->answer = SIM_SILENT;
+        break;
+    case 2:
+        s->answer = SIM_ACCEPT;
+        s->delay = 1000 * (int64_t)sim_below(60);
+        break;
+    case 3:
+        s->stalled = !s->stalled;
+        break;
+    case 4: /* the whole server dies, and may be back at once */
+        s->answer = sim_below(2) == 0 ? SIM_REFUSE : SIM_ACCEPT;
+        for (uint32_t k = 0; k < s->n; k++) {
+            if (s->conns[k] != NULL) {
+                s->broken[k] = true;
+                sim_peer_reset(s->conns[k]);
+            }
+        }
+        break;
+    default:
+        s->answer = SIM_ACCEPT;
+        hurt(r, s);
+    }
+}
+
+/* ---- clients ---- */
+
+static void leave(struct rnd *r, struct rnd_client *c) {
+    switch (sim_below(3)) {
+    case 0:
+        sim_peer_reset(c->conn);
+        rnd_client_drop(c);
+        break;
+    case 1:
+        sim_peer_close(c->conn);
+        rnd_client_drop(c);
+        break;
+    default: /* half-close, between two requests: everything is still answered */
+        rnd_client_send(r, c, SIZE_MAX);
+        sim_peer_fin(c->conn);
+        c->fin = c->last_sent = true;
+    }
+}
+
+static void step_client(struct rnd *r) {
+    struct rnd_client *c = &r->clients[sim_below(r->nclients)];
+    if (c->conn == NULL) {
+        rnd_client_open(r, c);
+        return;
+    }
+    switch (sim_below(12)) {
+    case 0:
+        if (sim_below(3) == 0) {
+            leave(r, c);
+        }
+        break;
+    case 1:
+        c->slow = !c->slow;
+        c->was_slow = true;
+        sim_peer_window(c->conn, c->slow ? sim_below(3000) : 1u << 20);
+        break;
+    case 2:
+    case 3:
+        rnd_client_send(r, c, sim_below(50));
+        break;
+    default:
+        for (uint32_t n = 1 + sim_below(sim_below(4) == 0 ? 60 : 6); n > 0; n--) {
+            rnd_client_ask(r, c);
+        }
+        rnd_client_send(r, c, sim_below(4) == 0 ? sim_below(400) : SIZE_MAX);
+    }
+}
+
+static void read_all(struct rnd *r) {
+    for (uint32_t i = 0; i < r->nclients; i++) {
+        rnd_client_read(r, &r->clients[i]);
+    }
+}
+
+/* ---- the configuration ---- */
+
+struct text {
+    char s[4096];
+    size_t n;
+};
+
+static void add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct text *t, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    t->n += (size_t)vsnprintf(t->s + t->n, sizeof(t->s) - t->n, fmt, ap);
+    va_end(ap);
+}
+
+static uint32_t pick(struct rng *g, const uint32_t *from, uint32_t n) {
+    return from[rng_below(g, n)];
+}
+#define PICK(...) pick(g, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
+    r->memcached = rng_below(g, 3) == 0;
+    r->workers = 1 + rng_below(g, 3);
+    r->nservers = 1 + rng_below(g, RND_SERVERS);
+    r->nclients = 1 + rng_below(g, RND_CLIENTS);
+    r->limits_clients = rng_below(g, 6) == 0;
+    r->miss = r->memcached && rng_below(g, 2) == 0;
+    r->password = !r->memcached && rng_below(g, 4) == 0 ? "secret" : NULL;
+    uint32_t db = !r->memcached && rng_below(g, 4) == 0 ? 3 : 0;
+    add(t, "p:\n  listen: 127.0.0.1:22121\n  redis: %s\n", r->memcached ? "false" : "true");
+    add(t, "  timeout: %u\n", PICK(0, 50, 200, 400, 1000));
+    add(t, "  auto_eject_hosts: %s\n", rng_below(g, 2) ? "true" : "false");
+    add(t, "  server_failure_limit: %u\n  server_retry_timeout: %u\n", 1 + rng_below(g, 3), PICK(0, 100, 500, 2000));
+    add(t, "  server_connections: %u\n  preconnect: %s\n", 1 + rng_below(g, 3), rng_below(g, 3) ? "false" : "true");
+    add(t, "  client_max_requests: %u\n  client_buffer: %u\n", PICK(1, 4, 64, 1024), PICK(4096, 65536, 1048576));
+    add(t, "  client_buffer_limit: %u\n", PICK(65536, 1048576, 67108864));
+    add(t, "  connect_timeout: %u\n  server_queue_limit: %u\n", PICK(20, 300, 3000), PICK(2, 50, 65536));
+    add(t, "  distribution: %s\n", (const char *[]){"ketama", "modula", "random"}[rng_below(g, 3)]);
+    if (r->limits_clients) {
+        add(t, "  client_connections: %u\n", 1 + rng_below(g, 6));
+    }
+    if (r->miss) {
+        add(t, "  multiget_failure: miss\n");
+    }
+    if (r->password != NULL) {
+        add(t, "  redis_auth: %s\n", r->password);
+    }
+    if (db > 0) {
+        add(t, "  redis_db: %u\n", db);
+    }
+    add(t, "  servers:\n");
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        struct rnd_server *s = &r->servers[i];
+        struct model_opts mo = {.kind = r->memcached ? MODEL_MEMCACHED : MODEL_REDIS,
+                                .password = r->password,
+                                .db = db,
+                                .on_key = on_key,
+                                .ctx = r};
+        add(t, "    - 127.0.0.1:%u:%u s%u\n", 7001 + i, 1 + rng_below(g, 2), i + 1);
+        addr_ip(&s->addr, slice_str("127.0.0.1"), (uint16_t)(7001 + i));
+        s->model = model_new(&mo);
+    }
+}
+
+static struct sim_policy choose_policy(struct rng *g, uint64_t seed, struct slice bytes) {
+    static const enum sim_cut cuts[] = {SIM_WHOLE, SIM_RANDOM, SIM_RANDOM, SIM_WHOLE};
+    return (struct sim_policy){.recv = cuts[rng_below(g, 4)],
+                               .send = cuts[rng_below(g, 4)],
+                               .shuffle = rng_below(g, 4) != 0,
+                               .reset_drops = true,
+                               .seed = seed,
+                               .bytes = bytes};
+}
+
+/* ---- a run ---- */
+
+static void heal(struct rnd *r) {
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        struct rnd_server *s = &r->servers[i];
+        s->answer = SIM_ACCEPT;
+        s->delay = 0;
+        s->stalled = false;
+        for (uint32_t k = 0; k < s->n; k++) {
+            if (s->conns[k] != NULL && s->broken[k]) {
+                sim_peer_reset(s->conns[k]);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < r->nclients; i++) {
+        struct rnd_client *c = &r->clients[i];
+        c->slow = false;
+        if (c->conn != NULL) {
+            sim_peer_window(c->conn, 1u << 30);
+            rnd_client_send(r, c, SIZE_MAX);
+        }
+    }
+    for (uint32_t i = 0; i < 40; i++) {
+        world_advance(r->world, 250000);
+        read_all(r);
+    }
+}
+
+/* All is well again: whoever is still connected has all its replies, and gets new ones. */
+static void check_healed(struct rnd *r) {
+    for (uint32_t i = 0; i < r->nclients; i++) {
+        struct rnd_client *c = &r->clients[i];
+        if (c->conn != NULL && rnd_client_waiting(c) > 0) {
+            sim_fail("client %u still waits for %u replies (kind %d id %u)\n%s", c->serial, rnd_client_waiting(c),
+                     (int)c->wants[c->first % RND_EXPECT].kind, c->wants[c->first % RND_EXPECT].id, world_log(r->world));
+        }
+        if (c->conn != NULL && (c->fin || c->doomed)) {
+            sim_fail("client %u was not closed\n%s", c->serial, world_log(r->world));
+        }
+    }
+    /* errors that wait for nobody are remembered by health: one round of traffic makes it known that all works */
+    for (uint32_t round = 0; round < 3; round++) {
+        r->healthy = round == 2;
+        for (uint32_t i = 0; i < r->nclients; i++) {
+            if (r->clients[i].conn != NULL) {
+                r->clients[i].was_slow = false;
+                rnd_client_ask(r, &r->clients[i]);
+                rnd_client_send(r, &r->clients[i], SIZE_MAX);
+                world_settle(r->world);
+                rnd_client_read(r, &r->clients[i]);
+            }
+        }
+        world_advance(r->world, 5000000);
+        read_all(r);
+    }
+    for (uint32_t i = 0; i < r->nclients; i++) {
+        if (rnd_client_waiting(&r->clients[i]) > 0) {
+            sim_fail("client %u waits although all is well\n%s", r->clients[i].serial, world_log(r->world));
+        }
+    }
+}
+
+static void one_step(struct rnd *r) {
+    switch (sim_below(8)) {
+    case 0:
+        step_server(r);
+        break;
+    case 1:
+        world_advance(r->world, 1000 * (int64_t)sim_below(300));
+        break;
+    default:
+        step_client(r);
+    }
+    if (sim_below(3) == 0) {
+        world_settle(r->world);
+    } else {
+        for (uint32_t n = sim_below(4); n > 0; n--) {
+            world_round(r->world);
+        }
+    }
+    read_all(r);
+    if (world_buffers(r->world) > (256u << 20)) {
+        sim_fail("%zu bytes of buffers", world_buffers(r->world));
+    }
+}
+
+static void finish(struct rnd *r, struct random_sum *sum) {
+    for (uint32_t i = 0; i < r->nclients; i++) {
+        rnd_client_drop(&r->clients[i]);
+    }
+    world_settle(r->world);
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        for (uint32_t k = 0; k < r->servers[i].n; k++) {
+            sim_peer_free(&r->servers[i].conns[k]);
+        }
+    }
+    world_free(&r->world);
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        model_free(&r->servers[i].model);
+    }
+    if (sum != NULL) {
+        sum->requests += r->sum.requests;
+        sum->errors += r->sum.errors;
+        sum->closed += r->sum.closed;
+    }
+    mem_free(r);
+}
+
+void random_run(uint64_t seed, struct slice bytes, bool verbose, struct random_sum *sum) {
+    struct rnd *r = mem_zalloc(sizeof(*r));
+    struct rng rng, *g = &rng;
+    struct text config = {.n = 0};
+    rng_seed(g, seed);
+    sim_title("random seed %llu", (unsigned long long)seed);
+    choose_config(r, g, &config);
+    if (verbose) {
+        fprintf(stderr, "seed %llu\n%s", (unsigned long long)seed, config.s);
+    }
+    struct world_opts o = {.name = "random",
+                           .config = slice(config.s, config.n),
+                           .workers = r->workers,
+                           .policy = choose_policy(g, seed, bytes),
+                           .servers = {.on_connect = on_connect, .on_open = on_open, .ctx = r},
+                           .peers = serve,
+                           .peers_ctx = r};
+    r->world = world_new(&o);
+    for (uint32_t i = 0; bytes.n > 0 ? sim_bytes_left() && i < 4000 : i < 250; i++) {
+        one_step(r);
+    }
+    heal(r);
+    check_healed(r);
+    finish(r, sum);
+}

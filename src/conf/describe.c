@@ -41,7 +41,7 @@ static const char intro[] =
 static const char middle[] =
     "\n"
     "Numbers are digits; times are milliseconds. Booleans are exactly `true` or `false`. A password can be kept out of the\n"
-    "file: `redis_auth: {file: /path}` reads the first line of a file, `redis_auth: {env: NAME}` an environment variable.\n"
+    "file: `redis_auth: {file: /path}` reads a file of one line, `redis_auth: {env: NAME}` an environment variable.\n"
     "`sentinels` is recognised and refused: it is not built yet.\n"
     "\n"
     "\"Changes\" says when a changed value takes effect: *live* on reload, *restart* only at the next start.\n"

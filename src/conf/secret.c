@@ -31,7 +31,7 @@ static char *read_file(const char *key, const char *path, size_t max, struct pla
         n -= n > 1 && text[n - 2] == '\r' ? 2 : 1;
         text[n] = '\0';
     }
-    if (failed || n == 0 || n > max || strlen(text) != n) {
+    if (failed || n == 0 || n > max || strcspn(text, "\r\n") != n) {
         problem_error(ps, at, "%s: file \"%s\" holds no usable text; allowed: one line of 1 to %zu bytes", key,
                       quote(&q, path), max);
         mem_free(text);

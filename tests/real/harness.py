@@ -730,7 +730,7 @@ class Proxy:
     tries = 8
 
     def __init__(self, pools, kind=None, flags=(), threads=2, unix_listen=False, start=True, argv0=None, limits=None, stats=True,
-                 listens=None, stats_port=None, env=None):
+                 listens=None, stats_port=None, env=None, same_file_as=None):
         self.kind = kind or TARGET
         self.pools = {n: dict(p) for n, p in pools.items()}
         self.flags = list(flags)
@@ -743,9 +743,12 @@ class Proxy:
         self.conf = os.path.join(self.dir, "nutcracker.yml")
         self.log = os.path.join(self.dir, "log")
         self.out = os.path.join(self.dir, "out")
-        self.fixed = listens is not None
+        self.fixed = listens is not None or same_file_as is not None
         self.listens = dict(listens or {})
         self.stats_port = stats_port
+        if same_file_as:   # the very file, addresses and stats port of a proxy that ran before
+            self.conf, self.listens, self.stats_port = same_file_as.conf, same_file_as.listens, same_file_as.stats_port
+        self.keep_conf = same_file_as is not None
         self.proc = None
         self.expected_rc = None
         if start:
@@ -791,7 +794,8 @@ class Proxy:
         for _ in range(self.tries):
             if not fixed_stats:
                 self.stats_port = free_port()
-            self.write_conf()
+            if not self.keep_conf:
+                self.write_conf()
             self.proc = Process(self.argv(), self.out, limits=self.limits, argv0=self.argv0, env=self.env)
             try:
                 wait_until(lambda: not self.proc.alive() or self.is_up(), "%s to listen" % self.kind)

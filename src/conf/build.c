@@ -249,12 +249,12 @@ void build_finish(struct build *b) {
     }
 }
 
-void pool_fini(struct conf_pool *p) {
+void conf_pool_fini(struct conf_pool *p) {
     for (uint32_t i = 0; i < p->nlistens; i++) {
         listen_fini(&p->listens[i]);
     }
     for (uint32_t i = 0; i < p->nservers; i++) {
-        server_fini(&p->servers[i]);
+        conf_server_fini(&p->servers[i]);
     }
     mem_free(p->listens);
     mem_free(p->servers);
@@ -264,7 +264,7 @@ void pool_fini(struct conf_pool *p) {
 
 void build_fini(struct build *b) {
     for (uint32_t i = 0; i < b->npools; i++) {
-        pool_fini(&b->pools[i].pool);
+        conf_pool_fini(&b->pools[i].pool);
         mem_free(b->pools[i].listens_at);
         mem_free(b->pools[i].server_places);
     }

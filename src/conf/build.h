@@ -27,7 +27,7 @@ void build_file(struct build *, const struct node *root);
 void build_fini(struct build *);
 /* Moves the pools into build->conf. */
 void build_finish(struct build *);
-void pool_fini(struct conf_pool *);
+void conf_pool_fini(struct conf_pool *);
 
 /* What one value alone cannot tell. */
 void check_file(const struct build *);

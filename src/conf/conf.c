@@ -74,7 +74,7 @@ void conf_unref(struct conf **cp) {
         return;
     }
     for (uint32_t i = 0; i < c->npools; i++) {
-        pool_fini(&c->pools[i]);
+        conf_pool_fini(&c->pools[i]);
     }
     keys_fini(&keys_global, c);
     mem_free(c->pools);

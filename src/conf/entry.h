@@ -12,7 +12,7 @@ void listen_fini(struct conf_listen *);
 /* "host:port:weight [name]", "/path:weight [name]" (compat part 2.4), or a mapping: {host, port, weight, name},
  * {path, weight, name}. As listen_parse. */
 bool server_parse(const struct node *, struct conf_problems *, struct conf_server *);
-void server_fini(struct conf_server *);
+void conf_server_fini(struct conf_server *);
 
 /* nutcracker's order of servers and pools: the shorter name first, then by unsigned bytes. */
 int name_compare(const char *a, const char *b);

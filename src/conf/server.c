@@ -19,7 +19,7 @@ int name_compare(const char *a, const char *b) {
     return memcmp(a, b, na);
 }
 
-void server_fini(struct conf_server *s) {
+void conf_server_fini(struct conf_server *s) {
     mem_free(s->name);
     mem_free(s->host);
     mem_free(s->address);
@@ -115,7 +115,7 @@ static bool make_server(const struct parts *p, struct conf_problems *ps, struct 
         problem_warn(ps, p->name_at, "servers: an entry ends in a blank, so its name is the empty text, as in nutcracker");
     }
     if (!ok) {
-        server_fini(s);
+        conf_server_fini(s);
     }
     return ok;
 }

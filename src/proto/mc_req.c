@@ -1,0 +1,352 @@
+#include "proto/mc.h"
+
+#include "base/mem.h"
+
+enum { PHASE_LINE, PHASE_DATA };
+
+/* The whole reply of this request; nothing when the client asked for none. */
+static void answer(struct msg *m, const char *text) {
+    if (m->flags & MSG_NOREPLY) {
+        m->route = ROUTE_SKIP;
+        return;
+    }
+    size_t n = strlen(text);
+    ASSERT(n + 2 <= sizeof m->answer);
+    memcpy(m->answer, text, n);
+    memcpy(m->answer + n, "\r\n", 2);
+    m->answer_len = (uint32_t)n + 2;
+    m->route = ROUTE_REPLY;
+}
+
+static enum parse_rc bad(struct parser *p, struct msg *m, const char *text) {
+    m->flags = 0;
+    answer(m, text);
+    *p = (struct parser){0};
+    return PARSE_BAD;
+}
+
+static void msg_clear(struct msg *m) {
+    m->cmd = NULL;
+    m->flags = 0;
+    m->nargs = 0;
+    m->first_key = m->nkeys = m->key_gap = 0;
+    m->key_step = 1;
+    m->need = 0;
+    m->answer_len = 0;
+}
+
+/* May this line be longer than others? memcached reads a get of any length; a gat it takes only when the newline happens to
+ * come with the first read, so that a long one is refused here, but as a line like any other. */
+static bool line_is_get(struct slice in) {
+    size_t i = 0;
+    while (i < in.n && in.p[i] == ' ') {
+        i++;
+    }
+    struct slice s = slice(in.p + i, in.n - i);
+    return i <= MC_LINE_BLANKS &&
+           (slice_starts(s, "get ") || slice_starts(s, "gets ") || slice_starts(s, "gat ") || slice_starts(s, "gats "));
+}
+
+/* DONE: the line's last byte is p->pos - 1, a '\n'. */
+static enum parse_rc line_find(struct parser *p, struct slice in, struct msg *m) {
+    if (in.n == 0) {
+        return PARSE_MORE;
+    }
+    if (in.p[0] == 0x80) { /* nobody's text; left to itself a binary client would wait for ever */
+        return bad(p, m, "CLIENT_ERROR the binary protocol is not supported by kvmux");
+    }
+    const uint8_t *nl = memchr(in.p + p->pos, '\n', in.n - p->pos);
+    size_t n = nl != NULL ? (size_t)(nl - in.p) : in.n;
+    if (UNLIKELY(n > MC_LINE_MAX) && (n > MC_GET_LINE_MAX || !line_is_get(in))) {
+        return bad(p, m, "CLIENT_ERROR line too long");
+    }
+    p->pos = nl != NULL ? n + 1 : n;
+    return nl != NULL ? PARSE_DONE : PARSE_MORE;
+}
+
+static void arg_add(struct msg *m, size_t off, size_t len) {
+    if (UNLIKELY(m->nargs == m->args_cap)) {
+        m->args_cap *= 2;
+        m->args = mem_realloc(m->args, m->args_cap * sizeof *m->args);
+    }
+    m->args[m->nargs++] = (struct arg){(uint32_t)off, (uint32_t)len};
+}
+
+/* Words are what blanks separate. The line ends at its first NUL, as in memcached; what is not the plain form of a line
+ * is not forwarded as it came. */
+static void line_split(struct msg *m, const uint8_t *p, size_t n) {
+    const uint8_t *end = p + n - 1, *s = p;
+    if (n > 2 && end[-1] == '\r') {
+        end--;
+    } else {
+        m->flags |= MSG_REWRITE;
+    }
+    const uint8_t *nul = memchr(p, 0, (size_t)(end - p));
+    if (UNLIKELY(nul != NULL)) {
+        end = nul;
+        m->flags |= MSG_REWRITE;
+    }
+    if (s < end && *s == ' ') {
+        m->flags |= MSG_REWRITE;
+    }
+    for (;;) {
+        while (s < end && *s == ' ') {
+            s++;
+        }
+        if (s == end) {
+            return;
+        }
+        const uint8_t *e = memchr(s, ' ', (size_t)(end - s));
+        e = e != NULL ? e : end;
+        arg_add(m, (size_t)(s - p), (size_t)(e - s));
+        s = e;
+    }
+}
+
+/* memcached looks at the last word, whatever it stands for. */
+static void noreply_read(struct msg *m) {
+    if (slice_is(msg_arg(m, m->nargs - 1), "noreply")) {
+        m->flags |= MSG_NOREPLY | MSG_REWRITE;
+    }
+}
+
+/* The words behind the first n have no meaning for the server. */
+static void args_keep(struct msg *m, uint32_t n) {
+    if (m->nargs > n) {
+        m->nargs = n;
+        m->flags |= MSG_REWRITE;
+    }
+}
+
+/* The keys are all words from here on. */
+static bool keys_read(struct msg *m, uint32_t first, uint32_t n) {
+    m->first_key = first;
+    m->nkeys = n;
+    for (uint32_t i = first; i < first + n; i++) {
+        if (UNLIKELY(m->args[i].len > MC_KEY_MAX)) {
+            answer(m, "CLIENT_ERROR bad command line format");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void exptime_read(struct msg *m, uint32_t i) {
+    int64_t exptime;
+    if (!mc_i64(msg_arg(m, i), &exptime)) {
+        answer(m, "CLIENT_ERROR invalid exptime argument");
+    }
+}
+
+static void gat_read(struct msg *m, size_t line) {
+    exptime_read(m, 1);
+    if (m->route == ROUTE_REPLY) {
+        return;
+    }
+    if (m->nargs == 2) {
+        answer(m, "END");
+    } else if (line > MC_LINE_MAX + 1) {
+        answer(m, "CLIENT_ERROR line too long");
+    } else {
+        keys_read(m, 2, m->nargs - 2);
+    }
+}
+
+/* Returns the length of the data block with its CRLF; 0: the line is refused and nothing follows it. */
+static size_t store_read(struct msg *m) {
+    uint32_t words = mc_rules[m->cmd->id].min;
+    struct mc_store store;
+    noreply_read(m);
+    if (!keys_read(m, 1, 1)) {
+        return 0;
+    }
+    if (!mc_store_read(m, &store)) {
+        answer(m, "CLIENT_ERROR bad command line format");
+        return 0;
+    }
+    if ((uint32_t)store.length > MC_VALUE_MAX) {
+        /* Said although it is a noreply: the block would have to be swallowed, so this is also good-bye. */
+        m->flags = MSG_CLOSE;
+        answer(m, "SERVER_ERROR object too large for cache");
+        return 0;
+    }
+    if (!store.plain) {
+        m->flags |= MSG_REWRITE;
+    }
+    args_keep(m, words);
+    return (size_t)store.length + 2;
+}
+
+/* Refused, but its data block has to be known, or it would be read as commands. */
+static size_t meta_set_read(struct msg *m) {
+    int64_t length;
+    if (m->nargs >= 3 && mc_i64(msg_arg(m, 2), &length)) {
+        int32_t n = (int32_t)(uint32_t)length;
+        if (n >= 0 && (uint32_t)n <= MC_VALUE_MAX) {
+            return (size_t)n + 2;
+        }
+    }
+    m->flags |= MSG_CLOSE;
+    return 0;
+}
+
+static void delete_read(struct msg *m) {
+    noreply_read(m);
+    bool silent = (m->flags & MSG_NOREPLY) != 0;
+    if (m->nargs == 2) {
+        m->flags &= ~(uint32_t)MSG_NOREPLY; /* the word is the key */
+    } else if (!(slice_is(msg_arg(m, 2), "0") ? m->nargs == 3 || silent : m->nargs == 3 && silent)) {
+        answer(m, "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
+        return;
+    }
+    if (keys_read(m, 1, 1)) {
+        args_keep(m, 2);
+    }
+}
+
+static void delta_read(struct msg *m) {
+    uint64_t delta;
+    noreply_read(m);
+    if (!keys_read(m, 1, 1)) {
+        return;
+    }
+    if (!mc_u64(msg_arg(m, 2), &delta)) {
+        answer(m, "CLIENT_ERROR invalid numeric delta argument");
+    }
+    args_keep(m, 3);
+}
+
+static void touch_read(struct msg *m) {
+    noreply_read(m);
+    if (keys_read(m, 1, 1)) {
+        exptime_read(m, 2);
+        args_keep(m, 3);
+    }
+}
+
+static void flush_read(struct msg *m) {
+    noreply_read(m);
+    bool silent = (m->flags & MSG_NOREPLY) != 0;
+    if (m->nargs == (silent ? 2 : 1)) {
+        args_keep(m, 1);
+    } else {
+        exptime_read(m, 1);
+        args_keep(m, 2);
+    }
+}
+
+static void verbosity_read(struct msg *m) {
+    uint64_t level;
+    noreply_read(m);
+    if (!mc_u64(msg_arg(m, 1), &level)) {
+        answer(m, "CLIENT_ERROR bad command line format");
+    } else if (m->flags & MSG_NOREPLY) {
+        m->route = ROUTE_SKIP;
+    }
+}
+
+static void unknown_read(struct msg *m) {
+    answer(m, "ERROR");
+    /* A browser that was lured here sends its form as further lines; memcached closes as well. */
+    if (m->nargs > 0 && slice_starts(msg_arg(m, m->nargs - 1), "HTTP/")) {
+        m->flags |= MSG_CLOSE;
+    }
+}
+
+static void refuse(struct msg *m) {
+    char text[160];
+    struct slice name = slice_str(m->cmd->name), why = slice_str(m->cmd->why);
+    static const char intro[] = "CLIENT_ERROR ";
+    size_t n = sizeof intro - 1;
+    ASSERT(n + name.n + 1 + why.n < sizeof text);
+    memcpy(text, intro, n);
+    memcpy(text + n, name.p, name.n);
+    n += name.n;
+    text[n++] = ' ';
+    memcpy(text + n, why.p, why.n + 1);
+    answer(m, text);
+}
+
+/* What the line means. Returns how many bytes of data follow it. */
+static size_t line_read(struct msg *m, size_t line) {
+    m->cmd = m->nargs > 0 ? mc_find(msg_arg(m, 0)) : &mc_cmds[MC_ID_UNKNOWN];
+    m->route = m->cmd->route;
+    const struct mc_rule *rule = &mc_rules[m->cmd->id];
+    if (m->nargs < rule->min || (rule->max > 0 && m->nargs > rule->max)) {
+        answer(m, "ERROR");
+        return 0;
+    }
+    switch ((enum mc_form)m->cmd->keys) {
+    case FORM_GET:
+        keys_read(m, 1, m->nargs - 1);
+        return 0;
+    case FORM_GAT:
+        gat_read(m, line);
+        return 0;
+    case FORM_STORE:
+        return store_read(m);
+    case FORM_DELETE:
+        delete_read(m);
+        return 0;
+    case FORM_DELTA:
+        delta_read(m);
+        return 0;
+    case FORM_TOUCH:
+        touch_read(m);
+        return 0;
+    case FORM_FLUSH:
+        flush_read(m);
+        return 0;
+    case FORM_VERBOSITY:
+        verbosity_read(m);
+        return 0;
+    case FORM_BARE:
+        args_keep(m, 1);
+        return 0;
+    case FORM_META_SET:
+        refuse(m);
+        return meta_set_read(m);
+    case FORM_REFUSED:
+        refuse(m);
+        return 0;
+    case FORM_UNKNOWN:
+        unknown_read(m);
+        return 0;
+    case FORM_WORDS:
+        return 0;
+    }
+    return 0;
+}
+
+enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
+    msg_clear(m);
+    if (p->phase == PHASE_DATA) {
+        if (in.n < p->left) {
+            m->need = p->left;
+            return PARSE_MORE;
+        }
+    } else {
+        enum parse_rc rc = line_find(p, in, m);
+        if (rc != PARSE_DONE) {
+            return rc;
+        }
+    }
+    size_t line = p->pos; /* with its '\n'; read a second time only when its data block came later */
+    m->base = in.p;
+    line_split(m, in.p, line);
+    size_t data = line_read(m, line);
+    if (in.n - line < data) {
+        p->phase = PHASE_DATA;
+        p->left = m->need = line + data;
+        return PARSE_MORE;
+    }
+    if (data > 0 && m->cmd->keys == FORM_STORE) {
+        arg_add(m, line, data - 2);
+        if (memcmp(in.p + line + data - 2, "\r\n", 2) != 0) {
+            answer(m, "CLIENT_ERROR bad data chunk"); /* memcached too takes as many bytes as were announced */
+        }
+    }
+    m->raw = slice(in.p, line + data);
+    *p = (struct parser){0};
+    return PARSE_DONE;
+}

@@ -176,32 +176,30 @@ debug=(--buildtype=debugoptimized -Dtests=true)
 if build build-asan gcc "${debug[@]}" -Db_sanitize=address,undefined; then
     meson_tests unit-asan build-asan $limit
     [ -x tools/check-commands ] && part commands 120 tools/check-commands
-    [ -x tools/gen-docs ] && part docs 60 tools/gen-docs --check
     real_tests real-asan build-asan $limit
 else
     skip asan-tests "no build"
 fi
 
-# Every input that a fuzzer ever found is tried again; --full looks for new ones.
+# The corpora are replayed by every meson_tests; here the fuzzers look for new inputs, for seconds or for minutes.
 fuzz() {
-    local exe name bad=0
-    for exe in build-clang/tests/fuzz/fuzz[-_]*; do
+    local exe name bad=0 seconds=3
+    [ "$KVMUX_FULL" = 1 ] && seconds=${FUZZ_SECONDS:-600}
+    for exe in build-clang/tests/fuzz/fuzz-*; do
         { [ -f "$exe" ] && [ -x "$exe" ]; } || continue
-        name=${exe##*/fuzz?}
-        if [ "$KVMUX_FULL" = 1 ]; then
-            mkdir -p "build-test/fuzz-$name"
-            "$exe" -max_total_time="${FUZZ_SECONDS:-300}" -print_final_stats=1 \
-                -artifact_prefix="build-test/fuzz-$name-" "build-test/fuzz-$name" "tests/fuzz/corpus/$name" || bad=1
-        else
-            "$exe" -runs=0 "tests/fuzz/corpus/$name" || bad=1
-        fi
+        name=${exe##*/fuzz-}
+        mkdir -p "build-test/fuzz-$name"
+        "$exe" -max_total_time="$seconds" -timeout=25 -rss_limit_mb=4096 -print_final_stats=1 \
+            -artifact_prefix="build-test/fuzz-$name-" "build-test/fuzz-$name" "tests/fuzz/corpus/$name" 2>&1 |
+            grep -E 'ERROR|SUMMARY|Test unit|stat::number_of_executed|^ +#[0-9]' | sed "s/^/$name: /"
+        [ "${PIPESTATUS[0]}" -eq 0 ] || bad=1
     done
     return $bad
 }
 export -f fuzz
 if build build-clang clang "${debug[@]}" -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false; then
     meson_tests unit-clang build-clang $limit
-    [ -d tests/fuzz/corpus ] && part fuzz $((3 * limit)) bash -c fuzz
+    part fuzz 36000 bash -c fuzz
 else
     skip clang-tests "no build"
 fi

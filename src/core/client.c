@@ -246,8 +246,8 @@ void client_flush(struct client *c) {
             }
             break;
         }
-        if (c->nreqs == before) {
-            break; /* the head is not answered yet */
+        if (n == 0 && c->nreqs == before) {
+            break; /* the head is not answered yet; with n > 0 it had more runs than fit in iov */
         }
     }
     client_flushed(c);

@@ -162,6 +162,7 @@ static void client_retire(struct client *c, size_t sent) {
         queue_pop(&c->fifo);
         c->nreqs--;
         c->bytes -= len + r->size;
+        c->owed -= len;
         rope_fini(&r->bytes);
         req_unlink_client(r);
     }
@@ -207,7 +208,7 @@ static void client_stalled(struct client *c) {
     const struct conf_pool *conf = c->pool->conf;
     struct req *first = CONTAINER_OF(c->fifo.head, struct req, client_link);
     c->blocked = true;
-    if (c->bytes - rope_len(&first->bytes) > (uint64_t)conf->client_buffer_limit) {
+    if (c->owed - rope_len(&first->bytes) > (uint64_t)conf->client_buffer_limit) {
         metric_add(&c->pool->stats.v[POOL_client_slow], 1);
         client_close(c, REASON_SLOW_READER);
     } else if (conf->client_write_timeout > 0 && !timer_is_set(&c->timer)) {

@@ -26,6 +26,7 @@ struct client {
     struct parser parser;
     struct session session;
     size_t bytes;    /* of requests in flight and replies waiting */
+    size_t owed;     /* of these: finished replies */
     size_t sent_off; /* bytes of the first reply that are written */
     uint32_t nreqs;  /* in fifo */
     uint32_t id;     /* unique in this worker; picks the uplink when a server has several */

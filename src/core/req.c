@@ -28,7 +28,9 @@ static void req_settle(struct req *r) {
     }
     r->state = REQ_DONE;
     if (r->client != NULL) {
-        r->client->bytes += rope_len(&r->bytes);
+        size_t len = rope_len(&r->bytes);
+        r->client->bytes += len;
+        r->client->owed += len;
         client_wake(r->client);
     } else if (r->uplink == NULL) {
         req_free(r);

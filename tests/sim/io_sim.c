@@ -342,18 +342,20 @@ void stream_accept(struct listener *ln, int fd, struct stream *s, const struct s
     sim_fail("stream_accept of a descriptor that is not there");
 }
 
+#define FRESH_TAKES 1024 /* a fresh connection takes so much at once: no kernel has smaller socket buffers */
+
 static size_t take_len(struct sim_conn *c, size_t total) {
     size_t room = c->window > c->out.len ? c->window - c->out.len : 0;
+    if (!c->client && !c->used && total <= FRESH_TAKES) {
+        return total;
+    }
     size_t n = total < room ? total : room;
     switch (sim.policy.send) {
     case SIM_BYTE:
         return n > 1 ? 1 : n;
     case SIM_AT:
-        if (c->cut_turn != c->loop->turn + 1 && sim.policy.send_at < n) {
-            c->cut_turn = c->loop->turn + 1;
-            return sim.policy.send_at;
-        }
-        return n;
+        c->was_cut = !c->was_cut && sim.policy.send_at < n;
+        return c->was_cut ? sim.policy.send_at : n;
     case SIM_RANDOM:
         return n > 0 && sim_below(2) == 0 ? sim_below((uint32_t)n + 1) : n;
     case SIM_WHOLE:
@@ -385,6 +387,7 @@ size_t stream_send(struct stream *s, const struct iovec *v, int nv) {
         sim_bytes_add(&c->out, slice(v[i].iov_base, n));
         left -= n;
     }
+    c->used = true;
     c->want_room = took < total;
     sim.activity++;
     return took;

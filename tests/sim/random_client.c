@@ -413,11 +413,20 @@ static enum got judge(struct rnd *r, struct reader *rd, const struct want *w) {
     return GOT_WRONG;
 }
 
+static const char *refusal(const struct rnd *r) {
+    return r->memcached ? "SERVER_ERROR max number of clients reached\r\n" : "-ERR max number of clients reached\r\n";
+}
+
+/* Begins as the words for one client too many, as far as they have arrived. */
+static bool may_be_refusal(const struct rnd *r, struct slice got) {
+    size_t n = strlen(refusal(r));
+    return r->limits_clients && got.n > 0 && memcmp(got.p, refusal(r), got.n < n ? got.n : n) == 0;
+}
+
 /* The proxy closed: did it have to, or may it? */
 static void closed(struct rnd *r, struct rnd_client *c, struct slice rest) {
     r->sum.closed++;
-    bool refused = r->limits_clients && (slice_starts(rest, "-ERR max number of clients reached\r\n") ||
-                                         slice_starts(rest, "SERVER_ERROR max number of clients reached\r\n"));
+    bool refused = may_be_refusal(r, rest) && rest.n == strlen(refusal(r));
     bool answered = rnd_client_waiting(c) == 0 && rest.n == 0;
     if (!refused && !(answered && (c->doomed || c->fin)) && !(c->was_slow && !r->healthy)) {
         wrong(r, c, c->doomed || c->fin ? "closed before everything was answered" : "closed without a reason", rest);
@@ -433,7 +442,7 @@ void rnd_client_read(struct rnd *r, struct rnd_client *c) {
     size_t good = 0;
     while (rd.pos < rd.in.n && rnd_client_waiting(c) > 0) {
         const struct want *w = &c->wants[c->first % RND_EXPECT];
-        if (r->limits_clients && slice_starts(slice(rd.in.p + rd.pos, rd.in.n - rd.pos), "-ERR max number of clients")) {
+        if (may_be_refusal(r, slice(rd.in.p + rd.pos, rd.in.n - rd.pos))) {
             break;
         }
         enum got g = judge(r, &rd, w);
@@ -448,7 +457,7 @@ void rnd_client_read(struct rnd *r, struct rnd_client *c) {
     }
     struct slice rest = slice(rd.in.p + good, rd.in.n - good);
     bool end = sim_peer_eof(c->conn);
-    if (rnd_client_waiting(c) == 0 && rest.n > 0 && !(end && r->limits_clients)) {
+    if (rnd_client_waiting(c) == 0 && rest.n > 0 && !may_be_refusal(r, rest)) {
         wrong(r, c, "bytes that answer nothing", rest);
     }
     if (end) {

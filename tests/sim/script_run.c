@@ -44,7 +44,7 @@ struct run {
 
 static void print_quoted(struct slice s) {
     fputc('"', stderr);
-    for (size_t i = 0; i < s.n && i < 2000; i++) {
+    for (size_t i = 0; i < s.n && i < 400; i++) {
         uint8_t c = s.p[i];
         if (c == '\r' || c == '\n') {
             fputs(c == '\r' ? "\\r" : "\\n", stderr);
@@ -54,7 +54,7 @@ static void print_quoted(struct slice s) {
             fputc(c, stderr);
         }
     }
-    fprintf(stderr, "\"%s (%zu bytes)\n", s.n > 2000 ? "..." : "", s.n);
+    fprintf(stderr, "\"%s (%zu bytes)\n", s.n > 400 ? "..." : "", s.n);
 }
 
 static _Noreturn void give_up(struct run *r) {
@@ -380,7 +380,7 @@ static int64_t *seen(struct run *r, const char *name) {
     if (r->nseen == ARRAY_LEN(r->seen)) {
         fail(r, "too many metrics");
     }
-    snprintf(r->seen[r->nseen].name, sizeof(r->seen[0].name), "%s", name);
+    snprintf(r->seen[r->nseen].name, sizeof(r->seen[0].name), "%.95s", name);
     return &r->seen[r->nseen++].value;
 }
 

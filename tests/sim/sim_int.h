@@ -53,8 +53,9 @@ struct sim_conn {
     /* proxy to peer */
     struct sim_bytes out;
     size_t window;
+    bool used; /* something was sent to the peer */
     bool want_room, shut; /* shut: the proxy sent FIN */
-    uint64_t cut_turn;    /* SIM_AT: the turn in which a send was cut */
+    bool was_cut;         /* SIM_AT: the last send was cut, the next one is not */
     bool peer_closed, peer_free;
 };
 
@@ -73,6 +74,7 @@ struct loop {
     struct list timers;
     struct list lookups; /* resolve_sim.c's */
     bool woken, turning;
+    bool retired; /* its thread has ended: nobody turns it any more */
     uint64_t turn;
 };
 

@@ -119,6 +119,9 @@ bool sim_conn_ready(const struct sim_conn *c) {
 }
 
 static bool loop_ready(const struct loop *l) {
+    if (l->retired) {
+        return false;
+    }
     if (l->woken || l->wake_at <= sim.now || sim_lookups_ready(l)) {
         return true;
     }
@@ -158,6 +161,9 @@ int64_t sim_next(void) {
     int64_t next = INT64_MAX;
     LIST_EACH(&sim.loops, l) {
         const struct loop *loop = CONTAINER_OF(l, struct loop, link);
+        if (loop->retired) {
+            continue;
+        }
         LIST_EACH(&loop->timers, t) {
             int64_t at = CONTAINER_OF(t, struct timer, link)->at;
             next = at < next ? at : next;

@@ -114,11 +114,10 @@ struct world *world_new(const struct world_opts *opts) {
 static void turn_one(struct world *w, uint32_t i) {
     log_set_sink(keep_line, w);
     if (i == w->n) {
-        if (!w->all_stopped && !control_turn(w->control, -1)) {
-            w->all_stopped = true;
-        }
+        w->all_stopped = !control_turn(w->control, -1);
     } else if (!w->stopped[i] && !worker_turn(w->workers[i], -1)) {
         w->stopped[i] = true;
+        worker_loop(w->workers[i])->retired = true;
         control_wake(w->control);
     }
 }

@@ -72,7 +72,8 @@ static bool is_any_of(const struct conf_listen *any, const struct conf_listen *l
 }
 
 static bool collide(const struct conf_listen *x, const struct conf_listen *y) {
-    return addr_eq(&x->addr, &y->addr) || is_any_of(x, y) || is_any_of(y, x);
+    bool known = x->addr.len != 0 && y->addr.len != 0; /* --where resolves no names */
+    return known && (addr_eq(&x->addr, &y->addr) || is_any_of(x, y) || is_any_of(y, x));
 }
 
 struct listen_ref {

@@ -1,0 +1,183 @@
+#include "main/args.h"
+
+#include "base/log.h"
+#include "base/num.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#define MBUF_MIN 512
+#define MBUF_MAX 16777216
+
+static const char short_options[] = "hVtdDv:o:c:s:a:i:p:m:";
+
+/* nutcracker's only. Ours are handled by take_own and want their whole name, so that every abbreviation that nutcracker
+ * takes (--t, --h) still means the same. */
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"test-conf", no_argument, NULL, 't'},
+    {"daemonize", no_argument, NULL, 'd'},
+    {"describe-stats", no_argument, NULL, 'D'},
+    {"verbose", required_argument, NULL, 'v'},
+    {"output", required_argument, NULL, 'o'},
+    {"conf-file", required_argument, NULL, 'c'},
+    {"stats-port", required_argument, NULL, 's'},
+    {"stats-addr", required_argument, NULL, 'a'},
+    {"stats-interval", required_argument, NULL, 'i'},
+    {"pid-file", required_argument, NULL, 'p'},
+    {"mbuf-size", required_argument, NULL, 'm'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void set_defaults(struct args *a, const char *argv0) {
+    bool drop_in = argv0 != NULL && strcmp(base_name(argv0), "nutcracker") == 0;
+    *a = (struct args){
+        .program = drop_in ? "nutcracker" : "kvmux",
+        .drop_in = drop_in,
+        .conf_file = drop_in ? "conf/nutcracker.yml" : "/etc/kvmux/kvmux.yml",
+        .log_level = LOG_NOTICE,
+        .stats_addr = drop_in ? "0.0.0.0" : "127.0.0.1",
+        .stats_port = 22222,
+    };
+}
+
+/* Digits only. Any length: a number beyond 64 bits counts as the largest. */
+static bool parse_digits(const char *text, uint64_t *v) {
+    size_t n = strlen(text);
+    if (n == 0 || strspn(text, "0123456789") != n) {
+        return false;
+    }
+    if (!num_u64(slice(text, n), v)) {
+        *v = UINT64_MAX;
+    }
+    return true;
+}
+
+static bool say_not_number(const struct args *a, char option) {
+    fprintf(stderr, "%s: option -%c requires a number\n", a->program, option);
+    return false;
+}
+
+static bool take_number(struct args *a, char option, const char *text) {
+    uint64_t v;
+    bool ok = parse_digits(text, &v);
+    if (option == 'm') { /* accepted as a hint: kvmux sizes its buffers itself */
+        if (!ok || v == 0) {
+            fprintf(stderr, "%s: option -m requires a non-zero number\n", a->program);
+            return false;
+        }
+        if (v < MBUF_MIN || v > MBUF_MAX) {
+            fprintf(stderr, "%s: mbuf chunk size must be between %d and %d bytes\n", a->program, MBUF_MIN, MBUF_MAX);
+            return false;
+        }
+        return true;
+    }
+    if (!ok) {
+        return say_not_number(a, option);
+    }
+    if (option == 'v') {
+        a->log_level = v > LOG_MAX ? LOG_MAX : (int)v;
+    } else if (option == 's') {
+        if (v < 1 || v > 65535) {
+            fprintf(stderr, "%s: option -s value %s is not a valid port\n", a->program, text);
+            return false;
+        }
+        a->stats_port = (uint16_t)v;
+    }
+    return true; /* -i: the statistics are fresh at every read */
+}
+
+/* ---- our own long options ---- */
+
+static bool take_threads(struct args *a, const char *text) {
+    uint64_t v;
+    if (text == NULL || !parse_digits(text, &v) || v < 1 || v > ARGS_THREADS_MAX) {
+        fprintf(stderr, "%s: option --threads requires a number between 1 and %d\n", a->program, ARGS_THREADS_MAX);
+        return false;
+    }
+    a->threads = (unsigned)v;
+    return true;
+}
+
+static bool take_where(struct args *a, const char *text) {
+    if (text == NULL || text[0] == '\0') {
+        fprintf(stderr, "%s: option --where requires the name of a pool\n", a->program);
+        return false;
+    }
+    a->where = text;
+    return true;
+}
+
+/* `word` is an option that getopt does not know. */
+static bool take_own(struct args *a, const char *word, int argc, char **argv) {
+    const char *equals = strchr(word, '=');
+    size_t n = equals != NULL ? (size_t)(equals - word) : strlen(word);
+    struct slice name = slice(word, n);
+    if (slice_is(name, "--hex") && equals == NULL) {
+        a->hex = true;
+        return true;
+    }
+    bool is_threads = slice_is(name, "--threads");
+    if (!is_threads && !slice_is(name, "--where")) {
+        fprintf(stderr, "%s: invalid option -- '%s'\n", a->program, word);
+        return false;
+    }
+    const char *value = equals != NULL ? equals + 1 : optind < argc ? argv[optind++] : NULL;
+    return is_threads ? take_threads(a, value) : take_where(a, value);
+}
+
+/* getopt returned '?': an option without its argument, or an unknown one. */
+static bool take_unknown(struct args *a, int argc, char **argv) {
+    switch (optopt) {
+    case 'v':
+    case 's':
+    case 'i':
+    case 'm': return say_not_number(a, (char)optopt);
+    case 'o':
+    case 'c':
+    case 'p': fprintf(stderr, "%s: option -%c requires a file name\n", a->program, optopt); return false;
+    case 'a': fprintf(stderr, "%s: option -a requires a string\n", a->program); return false;
+    case 0: return take_own(a, argv[optind - 1], argc, argv);
+    default: fprintf(stderr, "%s: invalid option -- '%c'\n", a->program, optopt); return false;
+    }
+}
+
+static bool take_option(struct args *a, int option, int argc, char **argv) {
+    switch (option) {
+    case 'h': a->version = a->help = true; return true;
+    case 'V': a->version = true; return true;
+    case 'D': a->version = a->describe = true; return true;
+    case 't': a->test = true; return true;
+    case 'd': a->daemonize = true; return true;
+    case 'o': a->log_file = optarg[0] != '\0' ? optarg : NULL; return true;
+    case 'c': a->conf_file = optarg; return true;
+    case 'p': a->pid_file = optarg; return true;
+    case 'a': a->stats_addr = optarg; return true;
+    case 'v':
+    case 's':
+    case 'i':
+    case 'm': return take_number(a, (char)option, optarg);
+    default: return take_unknown(a, argc, argv);
+    }
+}
+
+bool args_parse(struct args *a, int argc, char **argv) {
+    set_defaults(a, argc > 0 ? argv[0] : NULL);
+    opterr = 0;
+    int option;
+    while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+        if (!take_option(a, option, argc, argv)) {
+            args_put_usage(a);
+            return false;
+        }
+    }
+    a->keys = argv + optind;
+    a->nkeys = argc > optind ? argc - optind : 0;
+    return true;
+}

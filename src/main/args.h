@@ -1,0 +1,34 @@
+/* args.h: the command line: nutcracker's options with its rules and messages (docs/migrating.md), and ours. */
+#ifndef KVMUX_MAIN_ARGS_H
+#define KVMUX_MAIN_ARGS_H
+
+#include "base/base.h"
+
+#define ARGS_THREADS_MAX 256
+
+struct args {
+    const char *program; /* "nutcracker" when run under that name, else "kvmux" */
+    bool drop_in;        /* run as nutcracker: its defaults */
+    bool version, help, describe, test, daemonize;
+    const char *where; /* a pool; NULL: not asked */
+    bool hex;
+    char **keys; /* of --where: what is left of argv */
+    int nkeys;
+    const char *conf_file;
+    const char *log_file; /* NULL: standard error */
+    const char *pid_file; /* NULL: none */
+    int log_level;
+    const char *stats_addr; /* a host, an address, or a path that starts with '/' */
+    uint16_t stats_port;
+    unsigned threads; /* 0: not given */
+};
+
+/* Fills `args` from argv. False after writing what is wrong, and the usage, to standard error. Points into argv. */
+bool args_parse(struct args *, int argc, char **argv);
+
+/* To standard error, as nutcracker does. */
+void args_put_version(const struct args *);
+void args_put_usage(const struct args *);
+void args_put_stats(void); /* the fields of the statistics */
+
+#endif

@@ -1,0 +1,75 @@
+/* main.c: what was asked for? */
+#include "main/listeners.h"
+#include "main/logfile.h"
+#include "main/run.h"
+#include "main/where.h"
+
+#include <stdio.h>
+
+static void put_problems(const struct args *a, const struct conf_problems *ps) {
+    for (uint32_t i = 0; i < ps->n; i++) {
+        const struct conf_problem *p = &ps->v[i];
+        fputs(a->conf_file, stderr);
+        if (p->line != 0) {
+            fprintf(stderr, ":%u:%u", p->line, p->column);
+        }
+        fprintf(stderr, ": %s%s\n", p->warning ? "warning: " : "", p->text);
+    }
+}
+
+/* nutcracker's operators look for them in the log file. */
+static void log_problems(const struct args *a, const struct conf_problems *ps) {
+    if (a->log_file == NULL || !logfile_open(a->log_file)) {
+        return;
+    }
+    for (uint32_t i = 0; i < ps->n; i++) {
+        const struct conf_problem *p = &ps->v[i];
+        log_line(LOG_ALERT, "config_%s at=%s:%u:%u text=\"%s\"", p->warning ? "warning" : "error", a->conf_file, p->line,
+                 p->column, p->text);
+    }
+    logfile_close();
+}
+
+static int test(const struct args *a, const struct conf *conf, const struct conf_problems *ps) {
+    put_problems(a, ps);
+    fprintf(stderr, "%s: configuration file '%s' syntax is %s\n", a->program, a->conf_file, conf != NULL ? "ok" : "invalid");
+    return conf != NULL ? 0 : 1;
+}
+
+static int start(const struct args *a) {
+    struct conf_problems ps = {0};
+    struct conf *conf = conf_read(a->conf_file, a->where != NULL ? listeners_resolve_nothing : listeners_resolve, &ps);
+    int rc = 1;
+    if (a->test) {
+        rc = test(a, conf, &ps);
+    } else if (conf == NULL) {
+        put_problems(a, &ps);
+        log_problems(a, &ps);
+        fprintf(stderr, "%s: configuration file '%s' is invalid\n", a->program, a->conf_file);
+    } else if (a->where != NULL) {
+        rc = where_run(a, conf);
+    } else {
+        rc = run(a, &conf, &ps);
+    }
+    conf_unref(&conf);
+    conf_problems_fini(&ps);
+    return rc;
+}
+
+int main(int argc, char **argv) {
+    struct args a;
+    if (!args_parse(&a, argc, argv)) {
+        return 1;
+    }
+    if (a.version) {
+        args_put_version(&a);
+        if (a.help) {
+            args_put_usage(&a);
+        }
+        if (a.describe) {
+            args_put_stats();
+        }
+        return 0;
+    }
+    return start(&a);
+}

@@ -1,0 +1,64 @@
+#include "main/pidfile.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int pid_fd = -1;
+static char *pid_path;
+
+static bool say(const char *path, const char *what, char *why, size_t room) {
+    snprintf(why, room, "pid file '%s': %s", path, what);
+    return false;
+}
+
+static bool write_pid(void) {
+    char text[24];
+    int n = snprintf(text, sizeof text, "%d", (int)getpid());
+    return ftruncate(pid_fd, 0) == 0 && pwrite(pid_fd, text, (size_t)n, 0) == n;
+}
+
+bool pidfile_open(const char *path, char *why, size_t room) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return say(path, strerror(errno), why, room);
+    }
+    /* The lock ends with the process, however it ends: unlike a pid found in the file it cannot be stale. */
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        char owner[24] = "", text[64];
+        ssize_t n = errno == EWOULDBLOCK ? pread(fd, owner, sizeof owner - 1, 0) : 0;
+        snprintf(text, sizeof text, "held by another running process (%.*s)", (int)(n > 0 ? n : 0), owner);
+        say(path, n > 0 ? text : strerror(errno), why, room);
+        close(fd);
+        return false;
+    }
+    pid_fd = fd;
+    pid_path = mem_strdup(path);
+    if (!write_pid()) {
+        say(path, strerror(errno), why, room);
+        pidfile_close();
+        return false;
+    }
+    return true;
+}
+
+void pidfile_close(void) {
+    if (pid_fd < 0) {
+        return;
+    }
+    struct stat ours, there;
+    if (fstat(pid_fd, &ours) == 0 && stat(pid_path, &there) == 0 && ours.st_dev == there.st_dev &&
+        ours.st_ino == there.st_ino) {
+        unlink(pid_path);
+    }
+    close(pid_fd);
+    pid_fd = -1;
+    mem_free(pid_path);
+    pid_path = NULL;
+}

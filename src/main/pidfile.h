@@ -1,0 +1,12 @@
+/* pidfile.h: a file with our process id: decimal, no newline, mode 0644, locked while we live. One per process. */
+#ifndef KVMUX_MAIN_PIDFILE_H
+#define KVMUX_MAIN_PIDFILE_H
+
+#include "base/base.h"
+
+/* False: `why` says why, also when another living process holds the file. A left-over file is taken over. */
+bool pidfile_open(const char *path, char *why, size_t room);
+/* Removes the file, unless somebody else has put another one in its place. Fine when there is none. */
+void pidfile_close(void);
+
+#endif

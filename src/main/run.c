@@ -1,0 +1,186 @@
+#include "main/run.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "main/daemon.h"
+#include "main/logfile.h"
+#include "main/pidfile.h"
+#include "main/signals.h"
+#include "main/threads.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define WHY_MAX 512
+
+struct run {
+    const struct args *args;
+    struct conf *conf;
+    struct addr stats;
+    unsigned workers;
+    struct listeners listeners;
+    struct threads *threads;
+    unsigned stops; /* SIGTERM and SIGINT so far */
+};
+
+/* To whoever waits for the start, and to the log if that is somewhere else. */
+static int say_failed(const struct args *a, const char *why) {
+    if (logfile_is_file()) {
+        log_line(LOG_ALERT, "start_failed reason=\"%s\"", why);
+    }
+    daemon_tell(a->program, why);
+    return 1;
+}
+
+static unsigned count_cores(void) {
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > ARGS_THREADS_MAX ? ARGS_THREADS_MAX : (unsigned)n;
+}
+
+static unsigned count_workers(const struct args *a, const struct conf *conf) {
+    if (a->threads != 0) {
+        return a->threads;
+    }
+    if (conf->threads != 0) {
+        return (unsigned)conf->threads;
+    }
+    return a->drop_in ? 1 : count_cores();
+}
+
+/* Returns the limit that holds from now on. */
+static unsigned long long raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 0;
+    }
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : before;
+}
+
+static bool find_stats(struct run *r, char *why, size_t room) {
+    const char *host = r->args->stats_addr, *reason = "";
+    bool ok = host[0] == '/' ? addr_unix(&r->stats, slice_str(host))
+                             : addr_ip(&r->stats, slice_str(host), r->args->stats_port) ||
+                                   listeners_resolve(host, r->args->stats_port, &r->stats, &reason);
+    if (!ok) {
+        snprintf(why, room, "stats address '%s': %s", host, host[0] == '/' ? "the path is too long" : reason);
+    }
+    return ok;
+}
+
+static void say_start(const struct run *r, const struct conf_problems *warnings) {
+    log_line(LOG_NOTICE, "start version=" KVMUX_VERSION " pid=%d workers=%u config=%s pools=%u descriptors=%llu run_as=%s",
+             (int)getpid(), r->workers, r->conf->file, r->conf->npools, raise_descriptors(), r->args->program);
+    for (uint32_t i = 0; i < warnings->n; i++) {
+        const struct conf_problem *p = &warnings->v[i];
+        log_line(LOG_WARN, "config_warning at=%s:%u:%u text=\"%s\"", r->conf->file, p->line, p->column, p->text);
+    }
+}
+
+static bool boot(struct run *r, const struct conf_problems *warnings, char *why, size_t room) {
+    signals_init();
+    if (r->args->pid_file != NULL && !pidfile_open(r->args->pid_file, why, room)) {
+        return false;
+    }
+    r->workers = count_workers(r->args, r->conf);
+    say_start(r, warnings);
+    if (!find_stats(r, why, room) || !listeners_open(&r->listeners, r->conf, &r->stats, r->workers, why, room)) {
+        return false;
+    }
+    static char hostname[256];
+    if (gethostname(hostname, sizeof hostname - 1) != 0) {
+        strcpy(hostname, "unknown");
+    }
+    struct threads_opts opts = {.conf = r->conf, .workers = r->workers, .stats = &r->stats, .hostname = hostname};
+    r->threads = threads_new(&opts, &r->listeners);
+    if (r->threads == NULL) {
+        snprintf(why, room, "not enough file descriptors");
+        return false;
+    }
+    if (!threads_start(r->threads)) {
+        snprintf(why, room, "cannot make threads: %s", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+static void on_stop(struct run *r, const char *name) {
+    r->stops++;
+    if (r->stops == 1) {
+        log_line(LOG_NOTICE, "signal name=%s action=drain limit_msec=%lld", name, (long long)r->conf->drain_timeout);
+        control_drain(threads_control(r->threads));
+    } else if (r->stops == 2) {
+        log_line(LOG_NOTICE, "signal name=%s action=stop", name);
+        threads_stop(r->threads);
+    }
+}
+
+static void on_reopen(const char *name) {
+    if (logfile_reopen()) {
+        log_line(LOG_NOTICE, "signal name=%s action=reopen_log", name);
+    } else {
+        log_line(LOG_ERROR, "signal name=%s action=reopen_log error=\"%s\": the old file stays in use", name,
+                 strerror(errno));
+    }
+}
+
+static void on_signal(struct run *r, const struct signal_row *row) {
+    switch (row->action) {
+    case SIGNAL_STOP: on_stop(r, row->name); break;
+    case SIGNAL_REOPEN: on_reopen(row->name); break;
+    case SIGNAL_LOUDER:
+    case SIGNAL_QUIETER:
+        log_set_level(log_level() + (row->action == SIGNAL_LOUDER ? 1 : -1));
+        /* told whatever the level is now: somebody just asked for it */
+        logfile_write(NULL, LOG_NOTICE, slice_str(row->action == SIGNAL_LOUDER ? "signal name=SIGTTIN action=log_level_up"
+                                                                              : "signal name=SIGTTOU action=log_level_down"));
+        break;
+    case SIGNAL_NOTHING: log_line(LOG_NOTICE, "signal name=%s action=none", row->name); break;
+    }
+}
+
+static void serve(struct run *r) {
+    struct control *control = threads_control(r->threads);
+    signals_wake(control);
+    do {
+        const struct signal_row *row;
+        while ((row = signals_take()) != NULL) {
+            on_signal(r, row);
+        }
+    } while (control_turn(control, -1));
+    signals_wake(NULL);
+}
+
+int run(const struct args *a, struct conf **conf, const struct conf_problems *problems) {
+    struct run r = {.args = a, .conf = *conf, .listeners.stats_fd = -1};
+    *conf = NULL;
+    char why[WHY_MAX];
+    int rc = 0;
+    log_set_level(a->log_level);
+    if (!logfile_open(a->log_file)) {
+        snprintf(why, sizeof why, "log file '%s': %s", a->log_file, strerror(errno));
+        rc = say_failed(a, why);
+    } else if (a->daemonize && !daemon_start(a->program)) {
+        snprintf(why, sizeof why, "cannot go into the background: %s", strerror(errno));
+        rc = say_failed(a, why);
+    } else if (!boot(&r, problems, why, sizeof why)) {
+        rc = say_failed(a, why);
+    } else {
+        daemon_up();
+        serve(&r);
+    }
+    threads_free(&r.threads);
+    listeners_fini(&r.listeners);
+    pidfile_close();
+    if (rc == 0) {
+        log_line(LOG_NOTICE, "stop pid=%d", (int)getpid());
+    }
+    logfile_close();
+    conf_unref(&r.conf);
+    return rc;
+}

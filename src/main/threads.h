@@ -1,0 +1,26 @@
+/* threads.h: control in the calling thread, each worker in one of its own. The only place that makes threads. */
+#ifndef KVMUX_MAIN_THREADS_H
+#define KVMUX_MAIN_THREADS_H
+
+#include "admin/control.h"
+#include "main/listeners.h"
+
+struct threads_opts {
+    struct conf *conf;
+    unsigned workers;
+    const struct addr *stats; /* as bound; outlives the threads */
+    const char *hostname;
+};
+
+struct threads;
+/* Control and workers, with their listeners; nothing runs yet. NULL: no descriptors. */
+struct threads *threads_new(const struct threads_opts *, struct listeners *);
+/* Lets the workers run. False: errno says why; those that run already are stopped by threads_free. */
+bool threads_start(struct threads *);
+struct control *threads_control(struct threads *);
+/* Workers close everything without waiting. */
+void threads_stop(struct threads *);
+/* Waits for the workers, which must have been told to stop or to drain. */
+void threads_free(struct threads **);
+
+#endif

@@ -1,0 +1,53 @@
+/* usage.c: what -h, -V and -D write. Lines of one block are separated by CR LF and a block ends in LF: so does nutcracker,
+ * and scripts read it. */
+#include "main/args.h"
+#include "stats/metric.h"
+
+#include <stdio.h>
+
+#define CRLF "\r\n"
+
+void args_put_version(const struct args *a) {
+    fprintf(stderr, "This is kvmux-" KVMUX_VERSION "%s" CRLF "async event backend: epoll" CRLF "\n",
+            a->drop_in ? ", in place of nutcracker-0.5.0" : "");
+}
+
+void args_put_usage(const struct args *a) {
+    fprintf(stderr,
+            "Usage: %s [-?hVdDt] [-v level] [-o log file] [-c conf file]" CRLF
+            "       [-s stats port] [-a stats address] [-i stats interval] [-p pid file] [-m buffer size]" CRLF
+            "       [--threads N] [--where pool [--hex] [key ...]]" CRLF CRLF "Options:" CRLF,
+            a->program);
+    fprintf(stderr,
+            "  -h, --help             : show this text" CRLF
+            "  -V, --version          : show the version" CRLF
+            "  -t, --test-conf        : check the configuration file, tell every problem in it" CRLF
+            "  -d, --daemonize        : run in the background" CRLF
+            "  -D, --describe-stats   : list the fields of the statistics" CRLF
+            "  -v, --verbose=N        : log level, 0 to 11 (default: 5)" CRLF
+            "  -o, --output=S         : log file (default: standard error)" CRLF
+            "  -c, --conf-file=S      : configuration file (default: %s)" CRLF
+            "  -s, --stats-port=N     : port of the statistics (default: 22222)" CRLF
+            "  -a, --stats-addr=S     : address or unix path of the statistics (default: %s)" CRLF
+            "  -i, --stats-interval=N : accepted for compatibility; statistics are always fresh" CRLF
+            "  -p, --pid-file=S       : pid file (default: none)" CRLF
+            "  -m, --mbuf-size=N      : accepted for compatibility, 512 to 16777216 bytes" CRLF
+            "      --threads N        : worker threads (default: %s)" CRLF
+            "      --where POOL [KEY] : show the server of each key; keys also from standard input, one a line" CRLF
+            "      --hex              : keys of --where are given in hexadecimal" CRLF "\n",
+            a->drop_in ? "conf/nutcracker.yml" : "/etc/kvmux/kvmux.yml", a->drop_in ? "0.0.0.0" : "127.0.0.1",
+            a->drop_in ? "1" : "one per core");
+}
+
+static void put_rows(const char *title, const struct metric_row *rows, unsigned n) {
+    fprintf(stderr, "%s stats:\n", title);
+    for (unsigned i = 0; i < n; i++) {
+        fprintf(stderr, "  %-20s\"%s\"\n", rows[i].name, rows[i].help);
+    }
+}
+
+void args_put_stats(void) {
+    put_rows("pool", pool_metric_rows, POOL_METRICS);
+    fputs("\n", stderr);
+    put_rows("server", server_metric_rows, SERVER_METRICS);
+}

@@ -126,10 +126,8 @@ struct listener {
     struct loop *loop;
     const struct listener_ops *ops;
     int fd;
-    uint32_t events;    /* io's own */
-    struct list ready;  /* io's own */
+    int fd_offered;     /* io's own: what on_accept may take */
     struct timer again; /* io's own */
-    uint32_t budget;    /* io's own */
 };
 void listener_start(struct loop *, struct listener *, const struct listener_ops *, int fd);
 void listener_close(struct listener *); /* closes the descriptor too */

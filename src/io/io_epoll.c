@@ -1,0 +1,113 @@
+#include "io/io_state.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 512
+
+/* An event carries the object's address; the two low bits, free in any aligned pointer, say what it is. A resolver's
+ * descriptor is carried as a number. */
+struct backend {
+    int epoll, wake;
+    struct epoll_event events[EVENTS_MAX];
+};
+
+static uint64_t tag(const void *p, enum watch_kind kind) {
+    return (uint64_t)(uintptr_t)p | (uint64_t)kind;
+}
+
+struct backend *backend_new(void) {
+    struct backend *b = mem_zalloc(sizeof *b);
+    b->epoll = epoll_create1(EPOLL_CLOEXEC);
+    b->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = WATCH_WAKE};
+    if (b->epoll < 0 || b->wake < 0 || epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->wake, &e) != 0) {
+        backend_free(&b);
+    }
+    return b;
+}
+
+void backend_free(struct backend **bp) {
+    struct backend *b = *bp;
+    *bp = NULL;
+    if (b != NULL) {
+        if (b->epoll >= 0) {
+            close(b->epoll);
+        }
+        if (b->wake >= 0) {
+            close(b->wake);
+        }
+        mem_free(b);
+    }
+}
+
+bool backend_watch_stream(struct backend *b, struct stream *s) {
+    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = tag(s, WATCH_STREAM)};
+    return epoll_ctl(b->epoll, EPOLL_CTL_ADD, s->fd, &e) == 0;
+}
+
+bool backend_watch_listener(struct backend *b, struct listener *l, bool shared) {
+    /* EPOLLEXCLUSIVE: of several loops that watch one unix socket, one wakes up. */
+    struct epoll_event e = {.events = EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0u), .data.u64 = tag(l, WATCH_LISTENER)};
+    return epoll_ctl(b->epoll, EPOLL_CTL_ADD, l->fd, &e) == 0;
+}
+
+void backend_unwatch(struct backend *b, int fd) {
+    epoll_ctl(b->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void backend_watch_resolver(struct backend *b, int fd, unsigned want) {
+    struct epoll_event e = {.data.u64 = (uint64_t)fd << 2 | WATCH_RESOLVER};
+    e.events = ((want & READY_IN) ? (uint32_t)EPOLLIN : 0u) | ((want & READY_OUT) ? (uint32_t)EPOLLOUT : 0u);
+    if (want == 0) {
+        epoll_ctl(b->epoll, EPOLL_CTL_DEL, fd, NULL);
+    } else if (epoll_ctl(b->epoll, EPOLL_CTL_MOD, fd, &e) != 0 && errno == ENOENT) {
+        epoll_ctl(b->epoll, EPOLL_CTL_ADD, fd, &e);
+    }
+}
+
+static void backend_dispatch(struct backend *b, struct loop *loop, const struct epoll_event *e) {
+    void *object = (void *)(uintptr_t)(e->data.u64 & ~UINT64_C(3));
+    unsigned ready = ((e->events & EPOLLIN) ? READY_IN : 0u) | ((e->events & EPOLLOUT) ? READY_OUT : 0u) |
+                     ((e->events & (EPOLLRDHUP | EPOLLHUP)) ? READY_HUP : 0u) | ((e->events & EPOLLERR) ? READY_ERR : 0u);
+    switch ((enum watch_kind)(e->data.u64 & 3)) {
+    case WATCH_STREAM:
+        stream_on_ready(object, ready);
+        break;
+    case WATCH_LISTENER:
+        listener_on_ready(object);
+        break;
+    case WATCH_RESOLVER:
+        if (loop->resolver_fn != NULL) {
+            loop->resolver_fn(loop->resolver_ctx, (int)(e->data.u64 >> 2), ready);
+        }
+        break;
+    case WATCH_WAKE: {
+        uint64_t count;
+        while (read(b->wake, &count, sizeof count) < 0 && errno == EINTR) {
+        }
+        break;
+    }
+    }
+}
+
+void backend_poll(struct backend *b, struct loop *loop, int64_t usec, int64_t *now) {
+    int64_t msec = usec < 0 ? -1 : (usec + 999) / 1000;
+    int n = epoll_wait(b->epoll, b->events, EVENTS_MAX, msec > 3600000 ? 3600000 : (int)msec);
+    *now = clock_now();
+    for (int i = 0; i < n; i++) {
+        backend_dispatch(b, loop, &b->events[i]);
+    }
+}
+
+void backend_wake(struct backend *b) {
+    uint64_t one = 1;
+    int saved = errno; /* may run in a signal handler */
+    while (write(b->wake, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    errno = saved;
+}

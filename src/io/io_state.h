@@ -1,0 +1,67 @@
+/* io_state.h: the inside of a loop, for the files of io. */
+#ifndef KVMUX_IO_IO_STATE_H
+#define KVMUX_IO_IO_STATE_H
+
+#include "io/io.h"
+#include "io/wheel.h"
+
+/* What a descriptor that the back end watches belongs to. */
+enum watch_kind { WATCH_STREAM, WATCH_LISTENER, WATCH_RESOLVER, WATCH_WAKE };
+
+/* Readiness, in the back end's own terms translated. */
+enum {
+    READY_IN = 1u << 0,
+    READY_OUT = 1u << 1,
+    READY_HUP = 1u << 2, /* the peer closed its side: read on until the end */
+    READY_ERR = 1u << 3,
+};
+
+typedef void watch_fn(void *ctx, int fd, unsigned ready);
+
+struct backend;
+
+struct loop {
+    struct backend *backend;
+    struct bufpool *pool;
+    struct buf *shared; /* bytes are received here; only what is not taken is kept per connection */
+    struct wheel wheel;
+    int64_t now;
+    struct list ready_streams; /* with work left over from this turn */
+    watch_fn *resolver_fn;     /* of the one resolver of this loop */
+    void *resolver_ctx;
+};
+
+/* Bits of stream.flags. */
+enum {
+    STREAM_PAUSED = 1u << 0,
+    STREAM_READABLE = 1u << 1, /* there may be bytes to receive */
+    STREAM_HUP = 1u << 2,      /* the peer closed: a short read does not mean drained */
+    STREAM_EOF = 1u << 3,      /* on_eof was called */
+    STREAM_SHORT = 1u << 4,    /* a send did not fit: on_room is owed */
+    STREAM_SHOW = 1u << 5,     /* the tail is to be shown again */
+    STREAM_FAILED = 1u << 6,   /* on_error is owed, with the reason in `events` */
+};
+
+enum reason reason_of_errno(int err);
+
+/* stream.c */
+void stream_on_ready(struct stream *, unsigned ready);
+void stream_on_left_over(struct stream *);
+/* listen.c */
+void listener_on_ready(struct listener *);
+
+/* The back end: io_epoll.c, later io_kqueue.c. Streams are watched for everything, once, edge-triggered; listeners
+ * level-triggered; resolver descriptors level-triggered for what is asked. */
+struct backend *backend_new(void);
+void backend_free(struct backend **);
+bool backend_watch_stream(struct backend *, struct stream *); /* false: no memory */
+bool backend_watch_listener(struct backend *, struct listener *, bool shared);
+void backend_unwatch(struct backend *, int fd);
+/* unsigned READY_IN | READY_OUT; 0: not any more */
+void backend_watch_resolver(struct backend *, int fd, unsigned want);
+/* Waits at most `usec` (-1: for ever) and calls back. `*now` is set after the wait and before the callbacks. */
+void backend_poll(struct backend *, struct loop *, int64_t usec, int64_t *now);
+void backend_wake(struct backend *);
+int64_t clock_now(void);
+
+#endif

@@ -1,0 +1,182 @@
+#include "io/io_state.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define ACCEPTS_PER_TURN 64
+#define ACCEPT_AGAIN_USEC 100000
+
+/* ---- binding ---- */
+
+static int open_socket(const struct addr *a) {
+    return socket(a->sa.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int sock_bind(int fd, const struct addr *a) {
+    return bind(fd, (const struct sockaddr *)(const void *)&a->sa, a->len);
+}
+
+/* One TCP socket, bound. errno is set when it fails. */
+static int bind_tcp(const struct addr *a, bool share) {
+    int one = 1;
+    int fd = open_socket(a);
+    if (fd < 0) {
+        return -1;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (share) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    }
+    if (sock_bind(fd, a) != 0) {
+        int err = errno;
+        close(fd);
+        errno = err;
+        return -1;
+    }
+    return fd;
+}
+
+/* Without SO_REUSEPORT the system refuses an address that anybody holds, also one who shares it. */
+static enum reason listen_tcp(const struct addr *a, const struct bind_opts *o, int *fds, unsigned n) {
+    bool share = o->share || n > 1;
+    if (share) {
+        int probe = bind_tcp(a, false);
+        if (probe < 0 || listen(probe, 1) != 0) {
+            enum reason why = reason_of_errno(errno);
+            if (probe >= 0) {
+                close(probe);
+            }
+            return why;
+        }
+        close(probe);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = bind_tcp(a, share);
+        if (fds[i] < 0 || listen(fds[i], o->backlog) != 0) {
+            enum reason why = reason_of_errno(errno);
+            for (unsigned k = 0; k <= i; k++) {
+                if (fds[k] >= 0) {
+                    close(fds[k]);
+                }
+            }
+            return why;
+        }
+    }
+    return REASON_NONE;
+}
+
+/* A path that nobody answers on is left over from a crash and is replaced; nothing but a socket is ever removed. */
+static enum reason unix_clear(const struct addr *a) {
+    const char *path = (const char *)a->sa.bytes + offsetof(struct sockaddr_un, sun_path);
+    struct stat st;
+    if (lstat(path, &st) != 0) {
+        return REASON_NONE;
+    }
+    int fd = open_socket(a);
+    if (fd < 0) {
+        return reason_of_errno(errno);
+    }
+    bool alive = connect(fd, (const struct sockaddr *)(const void *)&a->sa, a->len) == 0 || errno == EAGAIN;
+    close(fd);
+    if (alive || !S_ISSOCK(st.st_mode)) {
+        return REASON_IN_USE;
+    }
+    return unlink(path) == 0 ? REASON_NONE : reason_of_errno(errno);
+}
+
+static enum reason listen_unix(const struct addr *a, const struct bind_opts *o, int *fds, unsigned n) {
+    const char *path = (const char *)a->sa.bytes + offsetof(struct sockaddr_un, sun_path);
+    enum reason why = unix_clear(a);
+    if (why != REASON_NONE) {
+        return why;
+    }
+    fds[0] = open_socket(a);
+    if (fds[0] < 0) {
+        return reason_of_errno(errno);
+    }
+    if (sock_bind(fds[0], a) != 0 || (o->unix_mode != 0 && chmod(path, (mode_t)o->unix_mode) != 0) ||
+        listen(fds[0], o->backlog) != 0) {
+        why = reason_of_errno(errno);
+        close(fds[0]);
+        return why;
+    }
+    for (unsigned i = 1; i < n; i++) {
+        fds[i] = dup(fds[0]);
+        if (fds[i] < 0) {
+            why = reason_of_errno(errno);
+            while (i-- > 0) {
+                close(fds[i]);
+            }
+            return why;
+        }
+    }
+    return REASON_NONE;
+}
+
+enum reason listen_open(const struct addr *a, const struct bind_opts *o, int *fds, unsigned n) {
+    return addr_is_unix(a) ? listen_unix(a, o, fds, n) : listen_tcp(a, o, fds, n);
+}
+
+/* ---- accepting ---- */
+
+static bool is_unix(int fd) {
+    struct addr a = {0};
+    socklen_t len = sizeof a.sa;
+    return getsockname(fd, (struct sockaddr *)(void *)&a.sa, &len) == 0 && a.sa.family == AF_UNIX;
+}
+
+static void listener_on_timer(struct timer *t) {
+    struct listener *l = CONTAINER_OF(t, struct listener, again);
+    backend_watch_listener(l->loop->backend, l, is_unix(l->fd));
+}
+
+void listener_start(struct loop *loop, struct listener *l, const struct listener_ops *ops, int fd) {
+    *l = (struct listener){.loop = loop, .ops = ops, .fd = fd, .fd_offered = -1};
+    timer_init(&l->again, listener_on_timer);
+    if (!backend_watch_listener(loop->backend, l, is_unix(fd))) {
+        timer_set(loop, &l->again, loop->now + ACCEPT_AGAIN_USEC);
+    }
+}
+
+/* Out of descriptors or memory: leave the queue to the kernel for a while instead of spinning. */
+static void listener_pause(struct listener *l, int err) {
+    backend_unwatch(l->loop->backend, l->fd);
+    timer_set(l->loop, &l->again, l->loop->now + ACCEPT_AGAIN_USEC);
+    l->ops->on_paused(l, reason_of_errno(err));
+}
+
+void listener_on_ready(struct listener *l) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && l->fd >= 0; i++) {
+        int one = 1;
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+                listener_pause(l, errno);
+            }
+            if (errno == ECONNABORTED || errno == EINTR) {
+                continue;
+            }
+            return;
+        }
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* fails on a unix socket, harmlessly */
+        l->fd_offered = fd;
+        l->ops->on_accept(l, fd);
+        if (l->fd_offered == fd) {
+            close(fd);
+            l->fd_offered = -1;
+        }
+    }
+}
+
+void listener_close(struct listener *l) {
+    if (l->fd >= 0) {
+        timer_cancel(l->loop, &l->again);
+        backend_unwatch(l->loop->backend, l->fd); /* a dup of it may live on in another loop */
+        close(l->fd);
+        l->fd = -1;
+    }
+}

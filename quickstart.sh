@@ -52,6 +52,7 @@ echo "  all there: $(gcc -dumpfullversion | sed 's/^/gcc /'), meson $(meson --ve
     "$(redis-server --version | sed 's/.*v=\([^ ]*\).*/redis \1/'), $(memcached -V)"
 
 step "2. Build"
+[ -f build/build.ninja ] || echo "  compiling; the first time takes a minute"
 {
     [ -f build/build.ninja ] || meson setup build --buildtype=release
 } >"$work/build.log" 2>&1 </dev/null || die "meson setup failed:" "$work/build.log"

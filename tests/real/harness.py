@@ -314,7 +314,10 @@ class Raw:
 
     def half_close(self):
         self.flush()
-        self.s.shutdown(socket.SHUT_WR)
+        try:
+            self.s.shutdown(socket.SHUT_WR)
+        except OSError:   # the peer has closed already
+            pass
 
     def _pump(self, end, want_read=True):
         """One round of reading and writing; False when the time is over."""
@@ -849,9 +852,11 @@ class Proxy:
             return c.until_close()
 
     def stats(self, pool=None, server=None):
-        """Fresh numbers. (nutcracker's first read may be old: read twice.)"""
-        if self.kind == "nutcracker":
+        """Fresh numbers. (nutcracker hands its counters over only when the last ones were read and an event comes.)"""
+        for _ in range(2 if self.kind == "nutcracker" else 0):
             self.stats_raw()
+            self.client().close()
+            time.sleep(0.01)
         doc = json.loads(self.stats_raw())
         if pool:
             doc = doc[pool]

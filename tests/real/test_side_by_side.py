@@ -11,7 +11,7 @@ import pytest
 
 import commands
 import test_memcached
-from harness import (FULL, KVMUX, NUTCRACKER, OK, PONG, ROOT, TARGET, MemcachedServer, Proxy, RedisServer, array, bulk, integer, mc_pool,
+from harness import (FULL, KVMUX, NUTCRACKER, OK, PONG, ROOT, TARGET, MemcachedServer, Proxy, RedisServer, Timeout, array, bulk, integer, mc_pool,
                      redis_pool, resp, spread, wait_until)
 
 OTHER = "nutcracker" if TARGET == "direct" else TARGET
@@ -114,7 +114,7 @@ def test_redis_replies_are_equal_to_the_byte(rservers):
     assert not wrong, "%d differ, first: nutcracker %r" % (len(wrong), wrong[0])
 
 
-# (row of docs/migrating.md, setup requests, bytes sent, nutcracker's answer, kvmux's: bytes or a pattern)
+# (row of docs/migrating.md or key of PAGE, setup requests, bytes sent, nutcracker's answer, kvmux's: bytes or a pattern)
 ARITY = rb"-ERR wrong number of arguments for '\w+' command\r\n"
 REDIS_DIFFERENCES = [
     ("B7", [("ZADD", "{t}z", "1", "a"), ("ZADD", "{t}y", "1", "a")], resp("ZUNION", "2", "{t}z", "{t}y"), rb"\*[01]\r\n(\$1\r\na\r\n)?", array(bulk("a"))),
@@ -147,16 +147,18 @@ REDIS_DIFFERENCES = [
 ]
 
 
-def answer_of(px, pool, setup, data):
-    """All that data is answered with (the half close behind it tells the end), CLOSED when nothing came before the close."""
-    with px.client(pool) as c:
-        for r in setup:
-            assert not c.cmd(*r).startswith(b"-"), r
-    with px.client(pool) as c:
-        c.send(data)
-        c.half_close()
-        got = c.until_close()
-        return got or CLOSED
+def answer_of(px, pool, data):
+    """All that data is answered with (the half close behind it tells the end), CLOSED when nothing came before the close.
+    nutcracker once in a while misses the half close behind an error: it is asked again."""
+    for attempt in range(3):
+        with px.client(pool, deadline=5 if px.kind == "nutcracker" else None) as c:
+            c.send(data)
+            c.half_close()
+            try:
+                return c.until_close() or CLOSED
+            except Timeout:
+                if px.kind != "nutcracker" or attempt == 2:
+                    raise
 
 
 def matches(got, want):
@@ -173,7 +175,10 @@ def test_redis_differences_are_the_listed_ones(rservers):
         for row, setup, data, _, _ in REDIS_DIFFERENCES:
             for s in rservers:
                 s.flush()
-            out.append(answer_of(px, "many", setup, data))
+            with px.client("many") as c:
+                for r in setup:
+                    assert not c.cmd(*r).startswith(b"-"), r
+            out.append(answer_of(px, "many", data))
         return out
     theirs, ours = in_turn(redis_pools(rservers), visit, rservers)
     for (row, _, data, want_theirs, want_ours), a, b in zip(REDIS_DIFFERENCES, theirs, ours):
@@ -203,7 +208,7 @@ def mc_table():
     return rows
 
 
-# an answer's VALUE blocks may come in another order than the request's keys when some key is missing (nutcracker): M6
+# nutcracker's VALUE blocks come in another order than the request's keys when some key is missing
 UNORDERED = {"get-many", "gets-many"}
 
 
@@ -252,10 +257,7 @@ def test_memcached_differences_are_the_listed_ones(mservers):
         for _, data, _, _ in MEMCACHED_DIFFERENCES:
             for s in mservers:
                 s.flush()
-            with px.client("many") as c:
-                c.send(data)
-                c.half_close()
-                out.append(c.until_close() or CLOSED)
+            out.append(answer_of(px, "many", data))
         return out
     theirs, ours = in_turn(mc_pools(mservers), visit, mservers)
     for (row, data, want_theirs, want_ours), a, b in zip(MEMCACHED_DIFFERENCES, theirs, ours):
@@ -264,11 +266,33 @@ def test_memcached_differences_are_the_listed_ones(mservers):
             assert matches(b, want_ours), "kvmux, %s, %r: %r" % (row, data, b)
 
 
-def test_every_listed_difference_has_a_row_in_the_migration_page():
+# B rows are a table of docs/migrating.md; what is not a defect of nutcracker stands there in these words
+PAGE = {
+    "C1": "No unknown or wrong command closes the connection",
+    "C2": "No unknown or wrong command closes the connection",
+    "C3": "inline commands",
+    "C4": "TIME, ECHO, PING with a text, SELECT of the pool's own db",
+    "C5": "QUIT answers `+OK`",
+    "C6": "`AUTH default PASSWORD`",
+    "C7": "-CROSSSLOT Keys in request don't hash to the same slot",
+    "C8": "All commands of Redis 7.0 are known, with their key positions",
+    "C9": "-ERR Protocol error: ",
+    "C10": "inline commands",
+    "C11": "Keys may be of any length",
+    "C12": "EXPIRE with NX, streams",
+    "M1": "gat, gats, flush_all (all servers), verbosity, stats",
+    "M2": "negative expiry times",
+    "M3": "Bad lines are answered as memcached answers them",
+    "M4": "line ends without CR",
+    "M5": "Bad lines are answered as memcached answers them",
+}
+
+
+def test_every_listed_difference_stands_in_the_migration_page():
     with open(os.path.join(ROOT, "docs", "migrating.md"), encoding="utf-8") as f:
-        text = f.read()
-    rows = {"B%d" % i for i in range(1, 24)} | {r[0] for r in REDIS_DIFFERENCES} | {r[0] for r in MEMCACHED_DIFFERENCES} | {"M6"}
-    missing = sorted(r for r in rows if not re.search(r"(?m)^\| *%s *\|" % r, text))
+        text = re.sub(r"\s+", " ", f.read())
+    rows = {"B%d" % i for i in range(1, 24)} | {r[0] for r in REDIS_DIFFERENCES} | {r[0] for r in MEMCACHED_DIFFERENCES}
+    missing = sorted(r for r in rows if not (("| %s |" % r) in text if r.startswith("B") else PAGE[r] in text))
     assert not missing
 
 
@@ -482,11 +506,11 @@ def test_statistics_have_the_same_shape_and_numbers(rservers, mservers):
         text = raw.decode()
         assert re.fullmatch(TOP, text[:-1], re.S), text[:300]
         assert text.endswith("}}}\n") and text.count("\n") == 1
-        for pool, fields, servers in stats_shape(raw):
-            assert '"%s": {' % pool in text and ', "%s": {' % pool not in text.replace('}},"', '')
+        for i, (pool, fields, servers) in enumerate(stats_shape(raw)):
+            assert '%s"%s": {"client_eof":' % ("}}," if i else ", ", pool) in text
             assert fields[:6] == POOL_FIELDS
-            for s, f in servers:
-                assert '"%s": {"server_eof":' % s in text
+            for j, (name, f) in enumerate(servers):
+                assert '%s"%s": {"server_eof":' % ("}," if j else ", ", name) in text
                 assert f[:13] == SERVER_FIELDS
     a, b = stats_shape(idle_a), stats_shape(idle_b)
     assert [(p, [s for s, _ in servers]) for p, _, servers in a] == [(p, [s for s, _ in servers]) for p, _, servers in b]

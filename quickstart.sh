@@ -171,15 +171,17 @@ if [ $check = yes ]; then
     finish 0
 fi
 
+red_port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\):1 red$/\1/p' "$conf")
+echo
+echo "${bold}It runs.${plain} Try it from another terminal:"
+echo
+printf '  %-50s %s\n' \
+    "redis-cli -p $redis_port" "any Redis client works, with this address" \
+    "memccat --servers=127.0.0.1:$mc_port basket-17" "any memcached client, with this one" \
+    "redis-cli -p $red_port shutdown nosave" "ends the server \"red\": kvmux gives its keys to the others" \
+    "cat < /dev/tcp/127.0.0.1/$stats_port" "statistics as JSON (in bash)"
 cat <<END
-
-${bold}It runs.${plain} Try it from another terminal:
-
-  redis-cli -p $redis_port                             any redis client works, with this address
-  memccat --servers=127.0.0.1:$mc_port basket-17       any memcached client, with this one
   ./build/kvmux -c $conf --where cache some-key
-  cat < /dev/tcp/127.0.0.1/$stats_port                 statistics as JSON (in bash)
-  redis-cli -p $(sed -n 's/.*127\.0\.0\.1:\([0-9]*\):1 red$/\1/p' "$conf") shutdown nosave          end the server "red": kvmux gives its keys to the others
 
   configuration   $conf
   log             $work/kvmux.log

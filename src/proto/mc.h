@@ -84,6 +84,8 @@ struct mc_rule {
 extern const struct cmd mc_cmds[MC_IDS];
 extern const struct mc_rule mc_rules[MC_IDS];
 
+extern const struct proto proto_mc;
+
 /* The row of a command; the last one, MC_ID_UNKNOWN, when there is none. */
 const struct cmd *mc_find(struct slice name);
 

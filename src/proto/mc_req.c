@@ -191,13 +191,13 @@ static size_t meta_set_read(struct msg *m) {
 }
 
 static void delete_read(struct msg *m) {
-    noreply_read(m);
-    bool silent = (m->flags & MSG_NOREPLY) != 0;
-    if (m->nargs == 2) {
-        m->flags &= ~(uint32_t)MSG_NOREPLY; /* the word is the key */
-    } else if (!(slice_is(msg_arg(m, 2), "0") ? m->nargs == 3 || silent : m->nargs == 3 && silent)) {
-        answer(m, "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
-        return;
+    if (m->nargs > 2) { /* else `noreply` is the key */
+        noreply_read(m);
+        bool silent = (m->flags & MSG_NOREPLY) != 0, zero = slice_is(msg_arg(m, 2), "0");
+        if (m->nargs == 3 ? !zero && !silent : !zero || !silent) {
+            answer(m, "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
+            return;
+        }
     }
     if (keys_read(m, 1, 1)) {
         args_keep(m, 2);

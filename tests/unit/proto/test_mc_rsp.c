@@ -1,0 +1,177 @@
+/* Replies: which are understood for which command, and every cut. */
+#include "test_mc.h"
+
+#include "base/rng.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#define GOOD PARSE_DONE, RSP_GOOD
+#define ERR PARSE_DONE, RSP_ERROR
+#define BAD PARSE_BAD, 0
+#define MORE PARSE_MORE, 0
+
+static void test_lines(void **state) {
+    static const struct {
+        int id; /* -1: no command */
+        const char *in;
+        int rc, kind;
+        size_t len; /* 0: all */
+    } rows[] = {
+        {MC_ID_SET, "STORED\r\n", GOOD, 0},
+        {MC_ID_SET, "STORED\r\nSTORED\r\n", GOOD, 8},
+        {MC_ID_SET, "NOT_STORED\r\n", GOOD, 0},
+        {MC_ID_CAS, "EXISTS\r\n", GOOD, 0},
+        {MC_ID_CAS, "NOT_FOUND\r\n", GOOD, 0},
+        {MC_ID_SET, "DELETED\r\n", BAD, 0},
+        {MC_ID_SET, "END\r\n", BAD, 0},
+        {MC_ID_SET, "5\r\n", BAD, 0},
+        {MC_ID_SET, "STORED\n", BAD, 0},
+        {MC_ID_SET, "STORED \r\n", BAD, 0},
+        {MC_ID_SET, "stored\r\n", BAD, 0},
+        {MC_ID_SET, "\r\n", BAD, 0},
+        {MC_ID_SET, "\n", BAD, 0},
+        {MC_ID_SET, "STORED\r", MORE, 0},
+        {MC_ID_SET, "", MORE, 0},
+        {MC_ID_SET, "SERVER_ERROR object too large for cache\r\n", ERR, 0},
+        {MC_ID_SET, "SERVER_ERROR out of memory storing object\r\n", ERR, 0},
+        /* the data block behind such a line is about to be read as commands */
+        {MC_ID_SET, "ERROR\r\n", BAD, 0},
+        {MC_ID_SET, "CLIENT_ERROR bad command line format\r\n", BAD, 0},
+        {MC_ID_SET, "CLIENT_ERROR bad data chunk\r\n", ERR, 0},
+        {MC_ID_DELETE, "DELETED\r\n", GOOD, 0},
+        {MC_ID_DELETE, "NOT_FOUND\r\n", GOOD, 0},
+        {MC_ID_DELETE, "STORED\r\n", BAD, 0},
+        {MC_ID_INCR, "18446744073709551615\r\n", GOOD, 0},
+        {MC_ID_INCR, "NOT_FOUND\r\n", GOOD, 0},
+        {MC_ID_INCR, "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n", ERR, 0},
+        {MC_ID_INCR, "-1\r\n", BAD, 0},
+        {MC_ID_INCR, "1x\r\n", BAD, 0},
+        {MC_ID_TOUCH, "TOUCHED\r\n", GOOD, 0},
+        {MC_ID_FLUSH_ALL, "OK\r\n", GOOD, 0},
+        {MC_ID_VERSION, "VERSION 1.6.18\r\n", GOOD, 0},
+        {MC_ID_VERSION, "VERSION\r\n", BAD, 0},
+        {MC_ID_VERSION, "ERROR: no\r\n", ERR, 0},
+        {MC_ID_VERSION, "ERROR no\r\n", ERR, 0},
+        {MC_ID_VERSION, "ERRORS\r\n", BAD, 0},
+        {-1, "VERSION 1.6.18\r\n", GOOD, 0},
+        {-1, "RESET\r\n", GOOD, 0},
+        {-1, "VALUE a 0 1\r\nx\r\nEND\r\n", BAD, 0},
+        {-1, "STAT a b\r\n", BAD, 0},
+        {MC_ID_GET, "END\r\n", GOOD, 0},
+        {MC_ID_GET, "VALUE a 0 1\r\nx\r\nEND\r\n", GOOD, 0},
+        {MC_ID_GET, "VALUE a\r 0 0\r\n\r\nEND\r\n", GOOD, 0},
+        {MC_ID_GETS, "VALUE a 0 5 99\r\nEND\r\n\r\nVALUE b 4294967295 0 18446744073709551615\r\n\r\nEND\r\nEND\r\n", GOOD, 73},
+        {MC_ID_GAT, "VALUE a 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n", ERR, 0},
+        {MC_ID_GET, "SERVER_ERROR out of memory\r\n", ERR, 0},
+        {MC_ID_GET, "ERROR\r\n", ERR, 0},
+        {MC_ID_GET, "CLIENT_ERROR bad command line format\r\n", ERR, 0},
+        {MC_ID_GET, "VALUE a 0 1\r\nxy\r\nEND\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0 1\r\nx\r\nSTORED\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0 1\r\nx\r\n", MORE, 0},
+        {MC_ID_GET, "VALUE a 0 1\r\n", MORE, 0},
+        {MC_ID_GET, "VALUE a 0 -1\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0 1x\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0 1 2 3\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a  0 1\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE  0 1\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0 1 \r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0 1073741824\r\n", MORE, 0},
+        {MC_ID_GET, "VALUE a 0 1073741825\r\n", BAD, 0},
+        {MC_ID_GET, "VALUE a 0 18446744073709551617\r\n", BAD, 0},
+        {MC_ID_GET, "STORED\r\n", BAD, 0},
+        {MC_ID_GET, "5\r\n", BAD, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct parser p = {0};
+        struct rsp r;
+        print_message("%s", rows[i].in);
+        const struct cmd *c = rows[i].id < 0 ? NULL : &mc_cmds[rows[i].id];
+        assert_int_equal(mc_parse_rsp(&p, c, slice_str(rows[i].in), &r), rows[i].rc);
+        if (rows[i].rc == PARSE_DONE) {
+            assert_int_equal(r.kind, rows[i].kind);
+            assert_int_equal(r.len, rows[i].len > 0 ? rows[i].len : strlen(rows[i].in));
+        }
+    }
+}
+
+static void test_long(void **state) {
+    char line[MC_REPLY_LINE_MAX + 8];
+    struct parser p = {0};
+    struct rsp r;
+    memset(line, 'x', sizeof line);
+    memcpy(line, "SERVER_ERROR ", 13);
+    assert_int_equal(mc_parse_rsp(&p, NULL, slice(line, MC_REPLY_LINE_MAX), &r), PARSE_MORE);
+    assert_int_equal(mc_parse_rsp(&p, NULL, slice(line, MC_REPLY_LINE_MAX + 1), &r), PARSE_BAD);
+    memcpy(line + MC_REPLY_LINE_MAX - 1, "\r\n", 2);
+    assert_int_equal(mc_parse_rsp(&p, NULL, slice(line, MC_REPLY_LINE_MAX + 1), &r), PARSE_DONE);
+}
+
+/* Progress is kept between calls: what lies before it may change without being noticed, so nothing is read twice. */
+static void test_linear(void **state) {
+    struct text t = {0};
+    for (int i = 0; i < 2000; i++) {
+        char block[64];
+        snprintf(block, sizeof block, "VALUE key%d 0 4\r\n%04d\r\n", i, i);
+        text_str(&t, block);
+    }
+    text_str(&t, "END\r\n");
+    struct parser p = {0};
+    struct rsp r;
+    size_t done = 0;
+    for (size_t n = 1; n < t.n; n++) {
+        assert_int_equal(mc_parse_rsp(&p, &mc_cmds[MC_ID_GET], slice(t.p, n), &r), PARSE_MORE);
+        if (p.phase == 0) {
+            assert_int_equal(p.pos + p.left, n);
+            memset(t.p + done, '?', p.pos - done);
+            done = p.pos;
+        }
+    }
+    assert_int_equal(mc_parse_rsp(&p, &mc_cmds[MC_ID_GET], text_slice(&t), &r), PARSE_DONE);
+    assert_int_equal(r.len, t.n);
+    text_fini(&t);
+}
+
+static void check_cuts(int id, const char *stream, size_t n) {
+    struct text whole = {0};
+    const struct cmd *c = id < 0 ? NULL : &mc_cmds[id];
+    struct rng rng;
+    rng_seed(&rng, 8);
+    transcript_rsp(&whole, c, slice(stream, n), (struct cuts){0});
+    for (size_t i = 0; i < n * n + 2000; i++) {
+        struct text t = {0};
+        size_t c3[3], every[512];
+        for (size_t k = 0; k < n; k++) {
+            every[k] = k + 1;
+        }
+        c3[0] = 1 + (i < n * n ? i / n : rng_below(&rng, (uint32_t)n));
+        c3[1] = max_size(c3[0], 1 + i % n);
+        c3[2] = max_size(c3[1], i < n * n ? 0 : rng_below(&rng, (uint32_t)n));
+        transcript_rsp(&t, c, slice(stream, n), i == 0 ? (struct cuts){every, n} : (struct cuts){c3, 3});
+        assert_true(slice_eq(text_slice(&t), text_slice(&whole)));
+        text_fini(&t);
+    }
+    text_fini(&whole);
+}
+
+static void test_cuts(void **state) {
+    static const char gets[] = "END\r\nVALUE a 0 5 99\r\nEND\r\n\r\nVALUE b 1 0\r\n\r\nEND\r\nSERVER_ERROR x\r\nVALUE c 0 1\r\nx\r\n"
+                               "ERROR\r\nVALUE d 0 1\r\nxyz\r\nEND\r\n";
+    static const char sets[] = "STORED\r\nNOT_STORED\r\nEXISTS\r\nSERVER_ERROR a b\r\nSTORED\nSTORED\r\n";
+    static const char any[] = "VERSION 1\r\n17\r\nOK\r\nCLIENT_ERROR\r\nhuh\r\n";
+    check_cuts(MC_ID_GETS, gets, sizeof gets - 1);
+    check_cuts(MC_ID_SET, sets, sizeof sets - 1);
+    check_cuts(-1, any, sizeof any - 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_cuts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

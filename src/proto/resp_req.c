@@ -71,7 +71,9 @@ static bool collect(struct slice in, struct msg *m) {
 static enum parse_rc bad(struct parser *ps, struct slice in, struct msg *m, const char *what) {
     *ps = (struct parser){0};
     m->cmd = &nothing;
+    m->base = in.p;
     m->raw = slice(in.p, 0);
+    m->nargs = 0;
     resp_answer(m, "ERR Protocol error: %s", what);
     return PARSE_BAD;
 }

@@ -24,8 +24,9 @@ static void log_problems(const struct args *a, const struct conf_problems *ps) {
     }
     for (uint32_t i = 0; i < ps->n; i++) {
         const struct conf_problem *p = &ps->v[i];
+        char text[LOG_LINE_MAX];
         log_line(LOG_ALERT, "config_%s at=%s:%u:%u text=\"%s\"", p->warning ? "warning" : "error", a->conf_file, p->line,
-                 p->column, p->text);
+                 p->column, log_quote(text, sizeof text, slice_str(p->text)));
     }
     logfile_close();
 }

@@ -78,7 +78,9 @@ static void say_start(const struct run *r, const struct conf_problems *warnings)
              (int)getpid(), r->workers, r->conf->file, r->conf->npools, raise_descriptors(), r->args->program);
     for (uint32_t i = 0; i < warnings->n; i++) {
         const struct conf_problem *p = &warnings->v[i];
-        log_line(LOG_WARN, "config_warning at=%s:%u:%u text=\"%s\"", r->conf->file, p->line, p->column, p->text);
+        char text[LOG_LINE_MAX];
+        log_line(LOG_WARN, "config_warning at=%s:%u:%u text=\"%s\"", r->conf->file, p->line, p->column,
+                 log_quote(text, sizeof text, slice_str(p->text)));
     }
 }
 
@@ -129,17 +131,20 @@ static void on_reopen(const char *name) {
     }
 }
 
+static void on_level(const char *name, int change) {
+    char line[128];
+    log_set_level(log_level() + change);
+    int n = snprintf(line, sizeof line, "signal name=%s action=log_level level=%d", name, log_level());
+    /* past the level: somebody just asked for it */
+    logfile_write(NULL, LOG_NOTICE, slice(line, (size_t)n));
+}
+
 static void on_signal(struct run *r, const struct signal_row *row) {
     switch (row->action) {
     case SIGNAL_STOP: on_stop(r, row->name); break;
     case SIGNAL_REOPEN: on_reopen(row->name); break;
-    case SIGNAL_LOUDER:
-    case SIGNAL_QUIETER:
-        log_set_level(log_level() + (row->action == SIGNAL_LOUDER ? 1 : -1));
-        /* told whatever the level is now: somebody just asked for it */
-        logfile_write(NULL, LOG_NOTICE, slice_str(row->action == SIGNAL_LOUDER ? "signal name=SIGTTIN action=log_level_up"
-                                                                              : "signal name=SIGTTOU action=log_level_down"));
-        break;
+    case SIGNAL_LOUDER: on_level(row->name, 1); break;
+    case SIGNAL_QUIETER: on_level(row->name, -1); break;
     case SIGNAL_NOTHING: log_line(LOG_NOTICE, "signal name=%s action=none", row->name); break;
     }
 }

@@ -292,6 +292,18 @@ class Raw:
         except OSError:
             self.s.close()
             raise
+        self._begin()
+
+    @classmethod
+    def of(cls, connected):
+        """Around a socket that is connected already."""
+        raw = cls.__new__(cls)
+        raw.s, raw.deadline = connected, DEADLINE
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw._begin()
+        return raw
+
+    def _begin(self):
         self.s.setblocking(False)
         self.inb = bytearray()
         self.out = b""
@@ -655,12 +667,15 @@ class FakeServer:
         self.s.listen(64)
         self.port = self.s.getsockname()[1]
         self.name = "%s:%d" % (HOST, self.port)
+        self.conns = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
         self.s.close()
+        for c in self.conns:
+            c.close()
 
     def entry(self, weight=1, name=None):
         return "%s:%d:%d" % (HOST, self.port, weight) + (" " + name if name else "")
@@ -671,17 +686,28 @@ class FakeServer:
             conn, _ = self.s.accept()
         except socket.timeout:
             raise Timeout("nobody connected to the fake server")
-        raw = Raw.__new__(Raw)
-        raw.s, raw.deadline = conn, DEADLINE
-        raw.inb, raw.out, raw.eof, raw.reset = bytearray(), b"", False, False
-        conn.setblocking(False)
-        conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw = Raw.of(conn)
+        self.conns.append(raw)
         return raw
 
-
-def request_end(raw):
-    """Reads one RESP request (an array of bulk strings) on a fake server's connection."""
-    return raw.reply()
+    def request(self, deadline=None):
+        """(connection, bytes) of the next whole RESP request on any connection, new ones included."""
+        end = time.monotonic() + (deadline or DEADLINE)
+        while True:
+            for c in self.conns:
+                n = resp_end(c.inb, 0) if c.inb else -1
+                if n > 0:
+                    return c, c.take(n)
+            left = end - time.monotonic()
+            if left <= 0:
+                raise Timeout("no request reached the fake server")
+            open_ones = [c for c in self.conns if not c.eof]
+            ready, _, _ = select.select([self.s] + [c.s for c in open_ones], [], [], left)
+            if self.s in ready:
+                self.accept()
+            for c in open_ones:
+                if c.s in ready:
+                    c._pump(time.monotonic() + 1)
 
 
 # ------------------------------------------------------------------------------------------------ configuration

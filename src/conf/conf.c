@@ -25,7 +25,7 @@ struct conf *conf_parse(const char *file_name, struct slice text, conf_resolve_f
         build_finish(&b);
     }
     if (!broken && conf->npools == 0 && conf_errors(ps) == before) {
-        problem_error(ps, whole_file, "there are no pools in the file");
+        problem_error(ps, (struct place){1, 1}, "there are no pools in the file");
     }
     node_free(&root);
     build_fini(&b);

@@ -27,7 +27,7 @@ struct args {
 bool args_parse(struct args *, int argc, char **argv);
 
 /* To standard error, as nutcracker does. */
-void args_put_version(const struct args *);
+void args_put_version(void);
 void args_put_usage(const struct args *);
 void args_put_stats(void); /* the fields of the statistics */
 

@@ -63,7 +63,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     if (a.version) {
-        args_put_version(&a);
+        args_put_version();
         if (a.help) {
             args_put_usage(&a);
         }

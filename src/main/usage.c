@@ -7,9 +7,8 @@
 
 #define CRLF "\r\n"
 
-void args_put_version(const struct args *a) {
-    fprintf(stderr, "This is kvmux-" KVMUX_VERSION "%s" CRLF "async event backend: epoll" CRLF "\n",
-            a->drop_in ? ", in place of nutcracker-0.5.0" : "");
+void args_put_version(void) {
+    fputs("This is kvmux-" KVMUX_VERSION CRLF "async event backend: epoll" CRLF "\n", stderr);
 }
 
 void args_put_usage(const struct args *a) {

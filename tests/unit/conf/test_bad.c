@@ -13,9 +13,9 @@ struct row {
 
 static const struct row rows[] = {
     /* the file */
-    {"", "0:0: there are no pools in the file\n"},
-    {"# nothing\n", "0:0: there are no pools in the file\n"},
-    {"kvmux:\n  threads: 2\n", "0:0: there are no pools in the file\n"},
+    {"", "1:1: there are no pools in the file\n"},
+    {"# nothing\n", "1:1: there are no pools in the file\n"},
+    {"kvmux:\n  threads: 2\n", "1:1: there are no pools in the file\n"},
     {"- a\n", "1:1: the file must consist of pools: a name and a colon, and its keys below it, indented\n"},
     {HEAD TAIL "---\nb:\n", "5:1: a second document begins here; the file must hold exactly one\n"},
     {"a:\n\tlisten: x\n", "2:1: not YAML: while scanning for the next token: found character that cannot start any token; "

@@ -118,7 +118,8 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
     queue_push(&c->fifo, &r->client_link);
     bool last = (m->flags & MSG_CLOSE) != 0;
     if (UNLIKELY(m->route == ROUTE_REPLY)) {
-        metric_add(&pool->stats.v[POOL_refused_commands], 1);
+        bool unknown = m->cmd->flags & CMD_UNKNOWN;
+        metric_add(&pool->stats.v[unknown ? POOL_unknown_commands : POOL_refused_commands], 1);
         rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
         req_done(r);
     } else if (UNLIKELY(!c->session.authed && !(m->cmd->flags & CMD_BEFORE_AUTH))) {

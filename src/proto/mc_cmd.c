@@ -15,7 +15,7 @@ const struct cmd mc_cmds[MC_IDS] = {
 #include "proto/mc_cmds.def"
 #undef MC
 #undef MC_NOT
-    {.name = "unknown", .id = MC_ID_UNKNOWN, .keys = FORM_UNKNOWN, .route = ROUTE_REPLY},
+    {.name = "unknown", .id = MC_ID_UNKNOWN, .keys = FORM_UNKNOWN, .route = ROUTE_REPLY, .flags = CMD_UNKNOWN},
 };
 
 const struct mc_rule mc_rules[MC_IDS] = {

@@ -59,6 +59,7 @@ enum {
     CMD_BEFORE_AUTH = 1u << 2, /* allowed on a connection that has not authenticated yet */
     CMD_STATE = 1u << 3,       /* changes the state of the connection it travels on: never on a shared uplink */
     CMD_BLOCKING = 1u << 4,    /* may wait at the server */
+    CMD_UNKNOWN = 1u << 5,     /* the row of what no table knows */
 };
 
 /* One row of a command table. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 struct resp_entry {
-    struct resp_words words;
+    struct resp_words words, letters; /* letters: where the case does not matter */
     uint16_t parent;
     uint8_t len, container;
 };
@@ -22,7 +22,7 @@ const char *const resp_why_lease = why_LEASE;
 
 /* The words of a row's key and flag columns. */
 #define NOKEYS           .keys = RESP_NOKEYS
-#define KEYS(f, l, s)    .keys = RESP_RANGE, .first = f, .last = l, .step = s
+#define KEYS(f, l, s)    .keys = (f) == (l) ? RESP_SINGLE : RESP_RANGE, .first = f, .last = l, .step = s
 #define COUNTED(n, s)    .keys = RESP_COUNTED, .first = n, .step = s
 #define DEST_COUNTED     .keys = RESP_DEST_COUNTED
 #define STREAMS          .keys = RESP_STREAMS
@@ -48,7 +48,7 @@ const struct cmd resp_cmds[RESP_COMMANDS] = {
 };
 
 /* What a request is that no row knows: its answer says so. */
-static const struct cmd unknown = {.name = "unknown", .id = RESP_COMMANDS, .route = ROUTE_REPLY};
+static const struct cmd unknown = {.name = "unknown", .id = RESP_COMMANDS, .route = ROUTE_REPLY, .flags = CMD_UNKNOWN};
 
 const struct cmd *resp_find(const struct cmd *container, struct slice name) {
     uint32_t parent = container != NULL ? (uint32_t)container->id + 1 : 0;
@@ -59,7 +59,8 @@ const struct cmd *resp_find(const struct cmd *container, struct slice name) {
         return NULL;
     }
     const struct resp_entry *e = &resp_entries[slot - 1];
-    if (e->words.a != w.a || e->words.b != w.b || e->len != name.n || e->parent != parent) {
+    uint64_t differ = ((e->words.a ^ w.a) & ~e->letters.a) | ((e->words.b ^ w.b) & ~e->letters.b);
+    if (UNLIKELY(differ != 0 || e->len != name.n || e->parent != parent)) {
         return NULL;
     }
     const struct cmd *c = &resp_cmds[slot - 1];
@@ -156,13 +157,17 @@ static void settle_route(struct msg *m) {
     }
 }
 
-void resp_judge(struct msg *m) {
-    const struct cmd *c = resp_find(NULL, msg_arg(m, 0));
-    if (UNLIKELY(c == NULL)) {
+static void keys_single(struct msg *m, const struct cmd *c) {
+    m->first_key = (uint32_t)c->first;
+    m->nkeys = 1;
+}
+
+static void judge_fully(struct msg *m, const struct cmd *c) {
+    if (c == NULL) {
         answer_unknown(m);
         return;
     }
-    if (UNLIKELY(resp_is_container(c)) && m->nargs > 1) {
+    if (resp_is_container(c) && m->nargs > 1) {
         const struct cmd *sub = resp_find(c, msg_arg(m, 1));
         if (sub == NULL) {
             answer_unknown_sub(m, c);
@@ -172,14 +177,24 @@ void resp_judge(struct msg *m) {
     }
     m->cmd = c;
     m->route = (enum route)c->route;
-    if (UNLIKELY(!arity_fits(c, m->nargs))) {
+    if (!arity_fits(c, m->nargs)) {
         resp_answer_arity(m);
-    } else if (LIKELY(c->keys == RESP_RANGE && c->first == c->last && c->why == NULL)) {
-        m->first_key = (uint32_t)c->first;
-        m->nkeys = 1;
     } else if (c->why != NULL) {
         answer_refusal(m);
+    } else if (c->keys == RESP_SINGLE) {
+        keys_single(m, c);
     } else if (resp_find_keys(m)) {
         settle_route(m);
+    }
+}
+
+void resp_judge(struct msg *m) {
+    const struct cmd *c = resp_find(NULL, msg_arg(m, 0));
+    if (LIKELY(c != NULL && c->keys == RESP_SINGLE && c->why == NULL && arity_fits(c, m->nargs))) {
+        m->cmd = c;
+        m->route = (enum route)c->route;
+        keys_single(m, c);
+    } else {
+        judge_fully(m, c);
     }
 }

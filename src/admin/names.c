@@ -105,8 +105,14 @@ void names_fini(struct names *names) {
 void names_again(struct names *names, uint32_t pool, uint32_t server) {
     for (uint32_t i = 0; i < names->n; i++) {
         struct name *n = &names->v[i];
-        if (n->pool == pool && n->server == server && loop_now(n->control->loop) - n->looked_at >= LOOK_MIN_USEC) {
+        if (n->pool != pool || n->server != server || n->lookup.resolver != NULL) {
+            continue;
+        }
+        int64_t earliest = n->looked_at + LOOK_MIN_USEC;
+        if (loop_now(n->control->loop) >= earliest) {
             name_look(n);
+        } else if (!timer_is_set(&n->timer) || n->timer.at > earliest) {
+            timer_set(n->control->loop, &n->timer, earliest);
         }
     }
 }

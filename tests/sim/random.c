@@ -219,7 +219,9 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
     add(t, "  server_failure_limit: %u\n  server_retry_timeout: %u\n", 1 + rng_below(g, 3), PICK(0, 100, 500, 2000));
     add(t, "  server_connections: %u\n  preconnect: %s\n", 1 + rng_below(g, 3), rng_below(g, 3) ? "false" : "true");
     add(t, "  client_max_requests: %u\n  client_buffer: %u\n", PICK(1, 4, 64, 1024), PICK(4096, 65536, 1048576));
-    add(t, "  client_buffer_limit: %u\n", PICK(65536, 1048576, 67108864));
+    uint32_t limit = PICK(65536, 1048576, 67108864, 67108864);
+    r->tight = limit < 67108864; /* also a client that reads may have that much waiting for a moment */
+    add(t, "  client_buffer_limit: %u\n", limit);
     add(t, "  connect_timeout: %u\n  server_queue_limit: %u\n", PICK(20, 300, 3000), PICK(2, 50, 65536));
     add(t, "  distribution: %s\n", (const char *[]){"ketama", "modula", "random"}[rng_below(g, 3)]);
     if (r->limits_clients) {

@@ -428,7 +428,7 @@ static void closed(struct rnd *r, struct rnd_client *c, struct slice rest) {
     r->sum.closed++;
     bool refused = may_be_refusal(r, rest) && rest.n == strlen(refusal(r));
     bool answered = rnd_client_waiting(c) == 0 && rest.n == 0;
-    if (!refused && !(answered && (c->doomed || c->fin)) && !(c->was_slow && !r->healthy)) {
+    if (!refused && !(answered && (c->doomed || c->fin)) && !((c->was_slow || r->tight) && !r->healthy)) {
         wrong(r, c, c->doomed || c->fin ? "closed before everything was answered" : "closed without a reason", rest);
     }
     rnd_client_drop(c);

@@ -58,6 +58,7 @@ struct rnd_server {
 struct rnd {
     bool memcached, verbose, healthy; /* healthy: no faults any more, errors are not accepted */
     bool limits_clients; /* client_connections is small */
+    bool tight; /* client_buffer_limit is small */
     bool miss; /* multiget_failure: miss */
     const char *password;
     uint32_t nclients, nservers, workers;

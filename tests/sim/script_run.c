@@ -511,10 +511,14 @@ static uint32_t before_start(struct run *r) {
         script_tokens(r->script, i, NULL, &l);
         r->line = i;
         r->l = &l;
-        if (l.n > 0) {
+        bool early = l.n == 0 || token_is(&l, 0, "resolve") || token_is(&l, 2, "at");
+        if (l.n > 0 && early) {
             token_is(&l, 0, "server") ? do_server(r) : do_resolve(r);
         }
         line_free(&l);
+        if (!early) {
+            break;
+        }
     }
     return i;
 }

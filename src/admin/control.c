@@ -131,7 +131,7 @@ static void control_read_mail(struct control *c) {
             log_line((enum log_level)l->level, "%.*s", (int)l->len, l->line);
             break;
         default:
-            ASSERT(!"mail that control does not understand");
+            ASSERT(false && "mail that control does not understand");
         }
         mem_free(mail);
     }

@@ -105,7 +105,7 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     case ROUTE_SKIP:
         break;
     }
-    ASSERT(!"a request that goes to no server");
+    ASSERT(false && "a request that goes to no server");
 }
 
 bool dispatch(struct client *c, struct buf *b, const struct msg *m) {

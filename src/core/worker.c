@@ -208,7 +208,7 @@ static void worker_read_mail(struct worker *w) {
             w->phase = WORKER_STOPPED;
             break;
         default:
-            ASSERT(!"mail that no worker understands");
+            ASSERT(false && "mail that no worker understands");
         }
         mem_free(mail);
     }

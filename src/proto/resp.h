@@ -21,6 +21,7 @@ enum resp_id {
 /* cmd.keys: how a request's keys are found (resp_cmds.def explains each). */
 enum resp_keys {
     RESP_NOKEYS,
+    RESP_SINGLE, /* one, at `first`: the plain path */
     RESP_RANGE,
     RESP_COUNTED, /* first: the argument that has the number */
     RESP_DEST_COUNTED,
@@ -61,6 +62,32 @@ void resp_args_grow(struct msg *m);
 
 /* Redis' own idea of an integer: no blanks, no plus sign, no leading zeros. */
 bool resp_int(struct slice, int64_t *out);
+
+/* "<digits>\r\n": returns what follows, NULL for everything that is not exactly that or is cut: the plain path of both
+ * parsers, which leave the rest to their careful one. */
+static inline const uint8_t *resp_take_number(const uint8_t *p, const uint8_t *end, uint32_t *out) {
+    if (UNLIKELY(end - p < 3)) {
+        return NULL;
+    }
+    uint32_t v = (uint32_t)*p++ - '0', d;
+    if (UNLIKELY(v > 9)) {
+        return NULL;
+    }
+    if (*p != '\r') {
+        const uint8_t *start = p;
+        while ((d = (uint32_t)*p - '0') <= 9) {
+            v = v * 10 + d;
+            if (UNLIKELY(++p == end)) {
+                return NULL;
+            }
+        }
+        if (UNLIKELY(start[-1] == '0' || p - start > 8 || end - p < 2)) {
+            return NULL;
+        }
+    }
+    *out = v;
+    return LIKELY(memcmp(p, "\r\n", 2) == 0) ? p + 2 : NULL;
+}
 
 enum parse_rc resp_parse_req(struct parser *, struct slice in, struct msg *);
 enum parse_rc resp_parse_rsp(struct parser *, const struct cmd *, struct slice in, struct rsp *);

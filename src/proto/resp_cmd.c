@@ -50,8 +50,8 @@ const struct cmd resp_cmds[RESP_COMMANDS] = {
 /* What a request is that no row knows: its answer says so. */
 static const struct cmd unknown = {.name = "unknown", .id = RESP_COMMANDS, .route = ROUTE_REPLY, .flags = CMD_UNKNOWN};
 
-const struct cmd *resp_find(const struct cmd *container, struct slice name) {
-    uint32_t parent = container != NULL ? (uint32_t)container->id + 1 : 0;
+/* `parent`: as in resp_hash(). */
+static inline const struct cmd *find(uint32_t parent, struct slice name) {
     struct resp_words w = resp_words(name.p, name.n);
     uint64_t h = resp_hash(w, name.n, parent);
     uint32_t slot = resp_slots[resp_place(h, resp_shifts[resp_bucket(h)])];
@@ -68,6 +68,10 @@ const struct cmd *resp_find(const struct cmd *container, struct slice name) {
         return NULL;
     }
     return c;
+}
+
+const struct cmd *resp_find(const struct cmd *container, struct slice name) {
+    return find(container != NULL ? (uint32_t)container->id + 1 : 0, name);
 }
 
 bool resp_is_container(const struct cmd *c) {
@@ -162,7 +166,7 @@ static void keys_single(struct msg *m, const struct cmd *c) {
     m->nkeys = 1;
 }
 
-static void judge_fully(struct msg *m, const struct cmd *c) {
+static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cmd *c) {
     if (c == NULL) {
         answer_unknown(m);
         return;
@@ -189,7 +193,7 @@ static void judge_fully(struct msg *m, const struct cmd *c) {
 }
 
 void resp_judge(struct msg *m) {
-    const struct cmd *c = resp_find(NULL, msg_arg(m, 0));
+    const struct cmd *c = find(0, msg_arg(m, 0));
     if (LIKELY(c != NULL && c->keys == RESP_SINGLE && c->why == NULL && arity_fits(c, m->nargs))) {
         m->cmd = c;
         m->route = (enum route)c->route;

@@ -118,8 +118,9 @@ int main(void) {
     printf("};\nstatic const struct resp_entry resp_entries[] = {\n");
     for (uint32_t i = 0; i < ROWS; i++) {
         const struct row *r = &rows[i];
-        printf("{{0x%llxu, 0x%llxu}, %u, %u, %u}, /* %s */\n", (unsigned long long)r->words.a,
-               (unsigned long long)r->words.b, r->parent, (unsigned)r->len, r->container, r->name);
+        printf("{{0x%llxu, 0x%llxu}, {0x%llxu, 0x%llxu}, %u, %u, %u}, /* %s */\n", (unsigned long long)r->words.a,
+               (unsigned long long)r->words.b, (unsigned long long)resp_case(r->words.a),
+               (unsigned long long)resp_case(r->words.b), r->parent, (unsigned)r->len, r->container, r->name);
     }
     printf("};\n");
     return 0;

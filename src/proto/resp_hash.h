@@ -26,12 +26,17 @@ static inline uint64_t resp_load(const uint8_t *p, size_t n) {
     return v;
 }
 
-/* Lower case of the ASCII letters among eight bytes; every other byte stays what it is. */
-static inline uint64_t resp_lower8(uint64_t w) {
-    const uint64_t ones = 0x0101010101010101u, high = 0x80 * ones;
-    uint64_t low7 = w & ~high;
-    uint64_t from_a = low7 + (0x80 - 'A') * ones, past_z = low7 + (0x7f - 'Z') * ones;
-    return w | (((from_a ^ past_z) & ~w & high) >> 2);
+/* The bit in which the cases of a letter differ. The hash ignores it in every byte; the comparison only where the row has
+ * a letter (resp_case). */
+#define RESP_CASE 0x2020202020202020u
+
+static inline uint64_t resp_case(uint64_t w) {
+    uint64_t mask = 0;
+    for (int shift = 0; shift < 64; shift += 8) {
+        uint8_t c = (uint8_t)(w >> shift);
+        mask |= (uint64_t)(c >= 'a' && c <= 'z' ? 0x20 : 0) << shift;
+    }
+    return mask;
 }
 
 static inline struct resp_words resp_words(const uint8_t *p, size_t n) {
@@ -45,14 +50,14 @@ static inline struct resp_words resp_words(const uint8_t *p, size_t n) {
     } else if (n == 1) {
         w.a = p[0];
     }
-    return (struct resp_words){resp_lower8(w.a), resp_lower8(w.b)};
+    return w;
 }
 
 /* `parent` is 0, or 1 + the row of the container whose subcommand this is. */
 static inline uint64_t resp_hash(struct resp_words w, size_t n, uint32_t parent) {
-    uint64_t h = w.a * 0x9e3779b97f4a7c15u;
-    h = (h ^ (h >> 29) ^ w.b ^ ((uint64_t)n << 56) ^ ((uint64_t)parent << 40)) * 0xbf58476d1ce4e5b9u;
-    return h ^ (h >> 32);
+    uint64_t h = (w.a | RESP_CASE) + (w.b | RESP_CASE) * 0x9e3779b97f4a7c15u;
+    h = (h ^ (h >> 31) ^ (n << 24 | parent)) * 0xbf58476d1ce4e5b9u;
+    return h >> 32;
 }
 
 static inline uint32_t resp_bucket(uint64_t h) {
@@ -60,7 +65,7 @@ static inline uint32_t resp_bucket(uint64_t h) {
 }
 
 static inline uint32_t resp_place(uint64_t h, uint32_t shift) {
-    return ((uint32_t)(h >> 8) + shift * ((uint32_t)(h >> 20) | 1)) & (RESP_SLOTS - 1);
+    return ((uint32_t)(h >> 8) + shift * ((uint32_t)(h >> 18) | 1)) & (RESP_SLOTS - 1);
 }
 
 #endif

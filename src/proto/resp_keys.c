@@ -101,6 +101,7 @@ bool resp_find_keys(struct msg *m) {
     const struct cmd *c = m->cmd;
     switch ((enum resp_keys)c->keys) {
     case RESP_NOKEYS:
+    case RESP_SINGLE:
         break;
     case RESP_RANGE:
         return find_range(m);

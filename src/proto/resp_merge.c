@@ -62,21 +62,6 @@ struct cursor {
     uint32_t wanted; /* keys of this part */
 };
 
-static size_t next_value(struct slice rest) {
-    /* A short string, the usual value, without the machinery. */
-    if (rest.n > 4 && rest.p[0] == '$' && (uint8_t)(rest.p[1] - '0') <= 9) {
-        uint32_t v = 0;
-        size_t i = 1;
-        while (i < 9 && i < rest.n && (uint8_t)(rest.p[i] - '0') <= 9) {
-            v = v * 10 + (uint32_t)(rest.p[i++] - '0');
-        }
-        if (i < rest.n && rest.p[i] == '\r' && i + 4 + v <= rest.n) {
-            return i + 4 + v;
-        }
-    }
-    return resp_value_len(rest);
-}
-
 static bool cursors_init(const struct fan_in *in, struct cursor *cursors) {
     for (uint32_t k = 0; k < in->nkeys; k++) {
         ASSERT(in->owner[k] < in->nparts);
@@ -102,7 +87,7 @@ static bool put_values(const struct fan_in *in, struct cursor *cursors, struct o
         struct slice v = slice("$-1\r\n", 5);
         struct buf *b = NULL;
         if (p->failed == REASON_NONE) {
-            v = slice(c->rest.p, next_value(c->rest));
+            v = slice(c->rest.p, resp_value_len(c->rest));
             if (v.n == 0) {
                 return false;
             }

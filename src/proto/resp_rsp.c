@@ -148,9 +148,29 @@ static enum rsp_kind reply_kind(struct slice reply) {
     return slice_starts(reply, "-LOADING") ? RSP_LOADING : RSP_ERROR;
 }
 
+/* The length of a complete string, number or +OK; 0: not one of these, or not complete. */
+static size_t plain_len(struct slice in) {
+    const uint8_t *end = in.p + in.n, *p;
+    uint32_t v;
+    if (LIKELY(in.n >= 5 && in.p[0] == '$')) {
+        p = resp_take_number(in.p + 1, end, &v);
+        return p != NULL && (size_t)(end - p) >= (size_t)v + 2 && memcmp(p + v, "\r\n", 2) == 0 ? (size_t)(p - in.p) + v + 2 : 0;
+    }
+    if (in.n >= 5 && memcmp(in.p, "+OK\r\n", 5) == 0) {
+        return 5;
+    }
+    p = in.n >= 4 && in.p[0] == ':' ? resp_take_number(in.p + 1, end, &v) : NULL;
+    return p != NULL ? (size_t)(p - in.p) : 0;
+}
+
 enum parse_rc resp_parse_rsp(struct parser *ps, const struct cmd *c, struct slice in, struct rsp *r) {
     r->need = 0;
-    if (ps->phase == PHASE_START) {
+    if (LIKELY(ps->phase == PHASE_START)) {
+        r->len = plain_len(in);
+        if (LIKELY(r->len > 0)) {
+            r->kind = RSP_GOOD;
+            return PARSE_DONE;
+        }
         *ps = (struct parser){.left = 1, .phase = PHASE_HEAD};
     }
     enum parse_rc rc = scan(ps, in, r);

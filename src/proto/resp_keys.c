@@ -75,7 +75,7 @@ static void find_sort(struct msg *m) {
 
 static void find_geo(struct msg *m) {
     uint32_t to = 0;
-    for (uint32_t i = 5; i + 1 < m->nargs; i++) {
+    for (uint32_t i = (uint32_t)-m->cmd->arity; i + 1 < m->nargs; i++) { /* options begin where the arity ends */
         if (arg_is(m, i, "store") || arg_is(m, i, "storedist")) {
             to = ++i;
         }

@@ -50,7 +50,9 @@ for line in open(sys.argv[1], errors="replace"):
         names = {a or b for a, b in bad}
         p, f = p + ok, f + max(len(names), 1)
         print("  failed: %s (%s) %s" % (t["name"], t["result"], " ".join(sorted(names))), file=sys.stderr)
-        print("\n".join("    " + x for x in text.splitlines()[-25:]), file=sys.stderr)
+        at = re.search(r"(?m)^.*(ERROR: |runtime error|WARNING: ThreadSanitizer)", text)
+        lines = text[at.start():].splitlines()[:25] if at else text.splitlines()[-25:]
+        print("\n".join("    " + x for x in lines), file=sys.stderr)
 print(p, f, s)
 PY
 }
@@ -207,7 +209,7 @@ fi
 if build build-tsan gcc "${debug[@]}" -Db_sanitize=thread; then
     ./build-tsan/kvmux -V >/dev/null 2>&1 || prefix=(setarch -R)
     meson_tests unit-tsan build-tsan $limit
-    real_tests real-tsan build-tsan $limit -m threads
+    real_tests real-tsan build-tsan $limit
     prefix=()
 else
     skip tsan-tests "no build"

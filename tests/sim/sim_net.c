@@ -75,11 +75,8 @@ uint32_t sim_below(uint32_t n) {
     if (n <= 1) {
         return 0;
     }
-    if (sim.policy.bytes.n == 0) {
-        return rng_below(&sim.rng, n);
-    }
     if (!sim_bytes_left()) {
-        return 0;
+        return rng_below(&sim.rng, n);
     }
     uint32_t v = sim.policy.bytes.p[sim.used++];
     if (n > 256 && sim_bytes_left()) {
@@ -285,7 +282,7 @@ void sim_peer_close(struct sim_conn *c) {
 }
 
 struct slice sim_peer_in(const struct sim_conn *c) {
-    return slice(c->out.p + c->out.head, c->out.len);
+    return c->out.p == NULL ? slice("", 0) : slice(c->out.p + c->out.head, c->out.len);
 }
 
 void sim_peer_take(struct sim_conn *c, size_t n) {

@@ -213,7 +213,6 @@ def test_b14_few_descriptors():
         assert cpu_seconds(px.pid) - before < 0.5
         if TARGET == "kvmux":
             px.wait_log(r"(?i)descriptors|too many open files")
-            assert px.stats()["accept_paused"] >= 1
         for c in crowd:
             c.close()
 
@@ -221,6 +220,8 @@ def test_b14_few_descriptors():
             with px.client(deadline=1) as c:
                 return c.cmd("GET", "k") == bulk("v")
         wait_until(fresh, "accepting to go on")
+        if TARGET == "kvmux":
+            assert px.stats()["accept_paused"] >= 1
         first.close()
 
 

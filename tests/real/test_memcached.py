@@ -143,7 +143,7 @@ MORE_TALK = {
     "delete-bare": b"delete\r\n",
     "delete-junk": A + b"delete a b\r\ndelete a 0 noreply\r\n",
     "key-251-get": b"get " + b"k" * 251 + b"\r\n",
-    "key-251-get-second": A + b"get a " + b"k" * 251 + b"\r\n",
+    "key-251-get-second": b"get a " + b"k" * 251 + b"\r\n",
     "key-251-set": b"set " + b"k" * 251 + b" 0 0 1\r\n1\r\n",
     "key-251-delete": b"delete " + b"k" * 251 + b"\r\n",
     "key-251-incr": b"incr " + b"k" * 251 + b" 1\r\n",
@@ -173,8 +173,14 @@ def test_answers_as_memcached_where_nutcracker_closed(c, plain, name):
 @kvmux_only
 @pytest.mark.parametrize("name", MORE_TALK)
 def test_bad_line_between_good_ones_in_one_write(c, plain, name):
-    data = b"set x 0 0 1\r\n1\r\nget x\r\n" + MORE_TALK[name] + b"set y 0 0 1\r\n2\r\nget x\r\nget y\r\nget x y\r\n"
-    assert exchange(c, data) == exchange(plain, data)
+    before, after = b"set x 0 0 1\r\n1\r\nget x\r\n", b"set y 0 0 1\r\n2\r\nget x\r\nget y\r\nget x y\r\n"
+    if name == "key-251-get-second":
+        # memcached 1.6 forgets the answers before this one that are still in its hands; promise 3 of the design says never
+        parts = [exchange(plain, x)[1] for x in (before, MORE_TALK[name], after)]
+        want = "open", b"".join(parts)
+    else:
+        want = exchange(plain, before + MORE_TALK[name] + after)
+    assert exchange(c, before + MORE_TALK[name] + after) == want
 
 
 @kvmux_only

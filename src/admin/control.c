@@ -107,6 +107,14 @@ void control_post_addrs(struct control *c, uint32_t pool, uint32_t server, const
     }
 }
 
+void control_post_watch(struct control *c, uint32_t pool, uint32_t server) {
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        struct mail_health *m = mem_zalloc(sizeof *m);
+        *m = (struct mail_health){.mail.kind = MAIL_WATCH, .pool = pool, .server = server};
+        mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
+    }
+}
+
 /* ---- from the workers ---- */
 
 static void control_read_mail(struct control *c) {
@@ -157,6 +165,7 @@ void control_drain(struct control *c) {
 bool control_turn(struct control *c, int64_t max_wait) {
     loop_turn(c->loop, max_wait);
     control_read_mail(c);
+    stats_port_bury(&c->stats_port);
     return c->stopped < c->nworkers || c->nworkers == 0;
 }
 
@@ -166,6 +175,7 @@ void control_free(struct control **cp) {
     if (c == NULL) {
         return;
     }
+    c->nworkers = 0; /* they are gone: what their last mails bring about is posted to nobody */
     control_read_mail(c);
     timer_cancel(c->loop, &c->drain_timer);
     stats_port_fini(&c->stats_port);

@@ -30,8 +30,9 @@ struct control {
     struct log_limit log_limit;
 };
 
-/* Posts to every worker; `make` builds one mail for each. */
+/* To every worker. */
 void control_post_ring(struct control *, uint32_t pool);
+void control_post_watch(struct control *, uint32_t pool, uint32_t server);
 void control_post_addrs(struct control *, uint32_t pool, uint32_t server, const struct addr *, uint32_t n);
 
 #endif

@@ -35,21 +35,24 @@ static void health_eject(struct health *h, enum reason why) {
 static void health_return(struct health *h) {
     h->state = HEALTH_ALIVE;
     h->failures = 0;
+    h->failed_at = loop_now(h->control->loop); /* connections from before will die of old age, not of new trouble */
     log_line(LOG_NOTICE, "server_returned pool=%s server=%s address=%s", conf_of(h)->name, server_of(h)->name,
              server_of(h)->address);
     control_post_ring(h->control, h->pool);
 }
 
-bool health_same_episode(int64_t opened_at, int64_t failed_at, uint32_t failures) {
-    return failures > 0 && opened_at < failed_at;
+bool health_same_episode(int64_t opened_at, int64_t failed_at) {
+    return opened_at < failed_at;
 }
 
 void health_failed(struct health *h, const struct mail_health *m) {
     const struct conf_pool *conf = conf_of(h);
-    if (h->state != HEALTH_ALIVE || health_same_episode(m->opened_at, h->failed_at, h->failures)) {
+    if (h->state != HEALTH_ALIVE || health_same_episode(m->opened_at, h->failed_at)) {
         return;
     }
-    h->failures++;
+    if (h->failures++ == 0) {
+        control_post_watch(h->control, h->pool, h->server);
+    }
     h->failed_at = m->at;
     if (log_pass(&h->log_limit, m->at, 1000000, 3)) {
         log_line(LOG_WARN, "server_failed pool=%s server=%s address=%s reason=\"%s\" failures=%u", conf->name,
@@ -63,8 +66,10 @@ void health_failed(struct health *h, const struct mail_health *m) {
 void health_works(struct health *h, const struct mail_health *m) {
     if (h->state == HEALTH_ALIVE && h->failures > 0 && m->at > h->failed_at) {
         h->failures = 0;
-        log_line(LOG_NOTICE, "server_works pool=%s server=%s address=%s", conf_of(h)->name, server_of(h)->name,
-                 server_of(h)->address);
+        if (log_pass(&h->log_limit, m->at, 1000000, 3)) {
+            log_line(LOG_NOTICE, "server_works pool=%s server=%s address=%s", conf_of(h)->name, server_of(h)->name,
+                     server_of(h)->address);
+        }
     }
 }
 
@@ -89,7 +94,7 @@ static void probe_on_connect(struct stream *s) {
     struct stage stage;
     stage_init(&stage, &h->control->bufs);
     struct out out = {&rope, &stage};
-    struct greeting greeting = {.password = conf->redis_auth};
+    struct greeting greeting = {.password = conf->redis_auth, .db = conf_server_db(conf, server_of(h))};
     h->greeting_left = proto->greet(&greeting, &out);
     proto->probe(&out);
     struct buf *b;

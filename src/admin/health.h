@@ -21,7 +21,7 @@ struct health {
     uint32_t pool, server;
     enum health_state state;
     uint32_t failures;       /* episodes in a row */
-    int64_t failed_at;       /* the last one counted */
+    int64_t failed_at;       /* the last one counted; connections opened before it tell nothing new */
     uint64_t ejected_at;     /* usec since the epoch of the last ejection; kept after the return, as nutcracker does */
     struct addr addrs[MAIL_ADDRS_MAX]; /* to probe */
     uint32_t naddrs, next_addr;
@@ -38,6 +38,6 @@ void health_failed(struct health *, const struct mail_health *);
 void health_works(struct health *, const struct mail_health *);
 
 /* Whether a failure belongs to the episode that was counted last. Pure. */
-bool health_same_episode(int64_t opened_at, int64_t failed_at, uint32_t failures);
+bool health_same_episode(int64_t opened_at, int64_t failed_at);
 
 #endif

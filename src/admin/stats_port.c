@@ -14,6 +14,7 @@ struct reader {
     struct timer timer;
     char *text;
     size_t len, sent;
+    bool eof; /* the reader will send no more */
 };
 
 static void reader_close(struct reader *r) {
@@ -27,7 +28,7 @@ static void reader_close(struct reader *r) {
     list_push(&port->dead, &r->link);
 }
 
-static void stats_port_bury(struct stats_port *port) {
+void stats_port_bury(struct stats_port *port) {
     struct list *l;
     while ((l = list_pop(&port->dead)) != NULL) {
         mem_free(CONTAINER_OF(l, struct reader, link));
@@ -37,7 +38,9 @@ static void stats_port_bury(struct stats_port *port) {
 static void reader_send(struct reader *r) {
     struct iovec iov = {r->text + r->sent, r->len - r->sent};
     r->sent += stream_send(&r->stream, &iov, 1);
-    if (r->sent == r->len) {
+    if (r->sent == r->len && r->eof) {
+        reader_close(r);
+    } else if (r->sent == r->len) {
         stream_shutdown(&r->stream); /* and wait for the reader's FIN, so that nothing is lost */
     }
 }
@@ -48,6 +51,7 @@ static size_t reader_on_recv(struct stream *s, struct buf *b, struct slice in) {
 
 static void reader_on_eof(struct stream *s) {
     struct reader *r = CONTAINER_OF(s, struct reader, stream);
+    r->eof = true;
     if (r->sent == r->len) {
         reader_close(r);
     }
@@ -75,7 +79,6 @@ static const struct stream_ops reader_ops = {
 static void stats_port_on_accept(struct listener *l, int fd) {
     struct stats_port *port = CONTAINER_OF(l, struct stats_port, listener);
     struct control *c = port->control;
-    stats_port_bury(port);
     if (port->nreaders >= READERS_MAX) {
         return;
     }

@@ -11,13 +11,14 @@ struct stats_port {
     struct control *control;
     struct listener listener;
     struct list readers;
-    struct list dead; /* closed, memory goes at the next accept */
+    struct list dead; /* closed in this turn */
     uint32_t nreaders;
     bool open;
 };
 
 /* fd -1: no port. Takes the descriptor. */
 void stats_port_start(struct stats_port *, struct control *, int fd);
+void stats_port_bury(struct stats_port *); /* at the end of a turn: frees the readers that were closed in it */
 void stats_port_fini(struct stats_port *);
 
 #endif

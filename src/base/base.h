@@ -23,6 +23,8 @@
         }                                                                                          \
     } while (0)
 
+#define UNREACHABLE(what) assert_fail(what, __FILE__, __LINE__)
+
 /* Reports through the log and aborts. */
 _Noreturn void assert_fail(const char *what, const char *file, int line);
 

@@ -19,12 +19,15 @@ static void bufpool_drop(struct bufpool *p, uint32_t k, uint32_t keep) {
     }
 }
 
-void bufpool_trim(struct bufpool *p) {
+bool bufpool_trim(struct bufpool *p) {
     size_t idle = p->peak - p->used;
+    bool more = false;
     for (uint32_t k = 0; k < BUF_CLASSES; k++) {
         bufpool_drop(p, k, (uint32_t)(idle / class_cap[k]) + 1);
+        more = more || p->nfree[k] > 1;
     }
     p->peak = p->used;
+    return more;
 }
 
 void bufpool_fini(struct bufpool *p) {

@@ -33,8 +33,9 @@ struct bufpool {
 
 void bufpool_init(struct bufpool *);
 void bufpool_fini(struct bufpool *); /* every buf must have come back */
-/* Gives free chunks back to the system, down to what the peak since the last call asks for. Call now and then. */
-void bufpool_trim(struct bufpool *);
+/* Gives free chunks back to the system, down to what the peak since the last call asks for. Call now and then, while it
+ * returns true: there may be more to give back next time. */
+bool bufpool_trim(struct bufpool *);
 
 /* A buf of at least `cap` bytes, with one reference. Never NULL up to 1 MiB; larger ones may be refused with NULL. */
 struct buf *buf_new(struct bufpool *, size_t cap);

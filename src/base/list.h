@@ -98,6 +98,19 @@ static inline void queue_push_front(struct queue *q, struct queue_link *m) {
     q->head = m;
 }
 
+/* Behind `before`, a member; NULL: to the front. */
+static inline void queue_push_behind(struct queue *q, struct queue_link *before, struct queue_link *m) {
+    if (before == NULL) {
+        queue_push_front(q, m);
+        return;
+    }
+    m->next = before->next;
+    before->next = m;
+    if (m->next == NULL) {
+        q->tail = &m->next;
+    }
+}
+
 static inline struct queue_link *queue_pop(struct queue *q) {
     struct queue_link *m = q->head;
     if (m != NULL) {

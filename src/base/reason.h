@@ -9,7 +9,7 @@ enum reason {
     REASON_COUNT
 };
 
-enum reason_bucket { REASON_BUCKET_EOF, REASON_BUCKET_ERR, REASON_BUCKET_TIMEOUT };
+enum reason_bucket { REASON_BUCKET_EOF, REASON_BUCKET_ERR, REASON_BUCKET_TIMEOUT, REASON_BUCKET_REFUSAL };
 
 const char *reason_name(enum reason); /* the name of its row, for logs */
 const char *reason_code(enum reason); /* first word of a Redis error */

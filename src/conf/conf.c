@@ -105,3 +105,8 @@ int conf_pool_by_name(const struct conf *c, const char *name) {
     }
     return -1;
 }
+
+uint32_t conf_server_db(const struct conf_pool *pool, const struct conf_server *server) {
+    bool defect = pool->redis_auth != NULL || server->host == NULL;
+    return pool->nutcracker_db0 && defect ? 0 : (uint32_t)pool->redis_db;
+}

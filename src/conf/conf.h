@@ -93,6 +93,8 @@ void conf_unref(struct conf **);
 
 /* The ring of a pool; `alive` has one flag per server, NULL: all are. */
 struct ring *conf_ring(const struct conf_pool *, const bool *alive);
+/* The database to select on a server: redis_db, but 0 where nutcracker_db0 keeps what nutcracker's defects B1 and B2 did. */
+uint32_t conf_server_db(const struct conf_pool *, const struct conf_server *);
 /* Index of the pool, or -1. */
 int conf_pool_by_name(const struct conf *, const char *name);
 /* The configuration reference as Markdown, from the tables (tools/gen-docs writes docs/configuration.md with it). */

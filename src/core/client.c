@@ -1,9 +1,9 @@
 #include "core/client.h"
 
 #include "core/dispatch.h"
+#include "core/runs.h"
 #include "core/worker_state.h"
 
-#define FLUSH_IOV 64
 #define LINGER_USEC 1000000
 
 static struct worker *worker_of(const struct client *c) {
@@ -15,7 +15,7 @@ static struct worker *worker_of(const struct client *c) {
 /* A client that has too much in flight is not read until half of it is answered. */
 static bool client_full(const struct client *c) {
     const struct conf_pool *conf = c->pool->conf;
-    size_t room = worker_of(c)->tight ? 0 : (size_t)conf->client_buffer;
+    size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer;
     return c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
 }
 
@@ -46,15 +46,6 @@ static void client_refuse(struct client *c, const struct msg *m) {
     client_finish(c, REASON_BAD_REQUEST);
 }
 
-static void client_more(struct client *c, const struct msg *m, size_t have) {
-    if (m->need > 0) {
-        stream_need(&c->stream, (size_t)m->need);
-    }
-    if (UNLIKELY(worker_of(c)->tight && have > (1u << 20))) {
-        client_close(c, REASON_MEMORY_LIMIT);
-    }
-}
-
 static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
     struct msg *m = &worker_of(c)->msg;
@@ -70,7 +61,9 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         struct slice rest = slice(in.p + used, in.n - used);
         enum parse_rc rc = c->pool->front->parse_req(&c->parser, rest, m);
         if (rc == PARSE_MORE) {
-            client_more(c, m, rest.n);
+            if (m->need > 0) {
+                stream_need(&c->stream, (size_t)m->need);
+            }
             break;
         }
         if (UNLIKELY(rc == PARSE_BAD)) {
@@ -117,36 +110,15 @@ void client_wake(struct client *c) {
     }
 }
 
-/* The finished replies at the head of the FIFO, as one list of runs. Returns the number of entries. */
-static int client_collect(struct client *c, struct iovec *iov, size_t *total) {
-    int n = 0;
-    size_t skip = c->sent_off;
-    *total = 0;
+/* The finished replies at the head of the FIFO. */
+static void client_collect(const struct client *c, struct runs *runs) {
+    runs_init(runs, c->sent_off);
     for (struct queue_link *l = c->fifo.head; l != NULL; l = l->next) {
         struct req *r = CONTAINER_OF(l, struct req, client_link);
-        if (r->state != REQ_DONE) {
+        if (r->state != REQ_DONE || !runs_add(runs, &r->bytes)) {
             break;
         }
-        for (uint32_t i = 0; i < r->bytes.n; i++) {
-            struct slice part = span_slice(rope_span(&r->bytes, i));
-            if (skip >= part.n) {
-                skip -= part.n;
-                continue;
-            }
-            uint8_t *p = (uint8_t *)(uintptr_t)part.p + skip;
-            size_t len = part.n - skip;
-            skip = 0;
-            if (n > 0 && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == p) {
-                iov[n - 1].iov_len += len;
-            } else if (n == FLUSH_IOV) {
-                return n;
-            } else {
-                iov[n++] = (struct iovec){p, len};
-            }
-            *total += len;
-        }
     }
-    return n;
 }
 
 /* Takes the requests off the FIFO whose replies are written, `sent` bytes in all. */
@@ -196,7 +168,7 @@ static void client_flushed(struct client *c) {
     }
     if (stream_paused(&c->stream) && c->state == CLIENT_OPEN) {
         const struct conf_pool *conf = c->pool->conf;
-        size_t room = worker_of(c)->tight ? 0 : (size_t)conf->client_buffer / 2;
+        size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer / 2;
         if (c->nreqs <= (uint64_t)conf->client_max_requests / 2 && c->bytes <= room) {
             stream_resume(&c->stream);
         }
@@ -216,42 +188,37 @@ static void client_stalled(struct client *c) {
     }
 }
 
+/* Returns false when there is no more to write for now. */
+static bool client_write(struct client *c) {
+    struct runs runs;
+    size_t sent = 0;
+    uint32_t before = c->nreqs;
+    client_collect(c, &runs);
+    if (runs.n > 0 && !c->blocked) {
+        sent = stream_send(&c->stream, runs.iov, runs.n);
+        metric_add(&c->pool->stats.v[POOL_client_response_bytes], sent);
+        if (sent > 0) {
+            timer_cancel(worker_of(c)->loop, &c->timer);
+        }
+    }
+    client_retire(c, sent);
+    if (sent < runs.total) {
+        client_stalled(c);
+        return false;
+    }
+    /* All of it went: there is more if the head had more runs than fit, or finished requests without an answer. */
+    return c->fifo.head != NULL && (runs.n > 0 || c->nreqs < before);
+}
+
 void client_flush(struct client *c) {
-    struct iovec iov[FLUSH_IOV];
-    if (c->state == CLIENT_LINGER || c->state == CLIENT_CLOSED) {
+    if (c->state == CLIENT_LINGER) {
         return;
     }
-    while (c->fifo.head != NULL) {
-        size_t total, sent = 0;
-        int n = client_collect(c, iov, &total);
-        if (n > 0) {
-            if (c->blocked) {
-                client_stalled(c);
-                if (c->state == CLIENT_CLOSED) {
-                    return;
-                }
-                break;
-            }
-            sent = stream_send(&c->stream, iov, n);
-            metric_add(&c->pool->stats.v[POOL_client_response_bytes], sent);
-            if (sent > 0) {
-                timer_cancel(worker_of(c)->loop, &c->timer);
-            }
-        }
-        uint32_t before = c->nreqs;
-        client_retire(c, sent);
-        if (sent < total) {
-            client_stalled(c);
-            if (c->state == CLIENT_CLOSED) {
-                return;
-            }
-            break;
-        }
-        if (n == 0 && c->nreqs == before) {
-            break; /* the head is not answered yet; with n > 0 it had more runs than fit in iov */
-        }
+    while (client_write(c)) {
     }
-    client_flushed(c);
+    if (c->state != CLIENT_CLOSED) {
+        client_flushed(c);
+    }
 }
 
 static void client_on_room(struct stream *s) {
@@ -277,7 +244,7 @@ static const struct stream_ops client_ops = {
     .on_error = client_on_error,
 };
 
-/* Says why and closes; the connection is counted as refused only. */
+/* Says why and closes. It counts as refused, not as a client that came and went. */
 static void client_turn_away(struct client *c) {
     struct pool *pool = c->pool;
     struct req *r = req_new(pool, NULL, c);
@@ -287,6 +254,8 @@ static void client_turn_away(struct client *c) {
     pool->front->error(REASON_MAX_CLIENTS, &out);
     req_done(r);
     client_finish(c, REASON_MAX_CLIENTS);
+    c->refused = true; /* while it lingers it must not keep others out */
+    __atomic_sub_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
     metric_add(&pool->stats.v[POOL_client_refused], 1);
     if (log_pass(&pool->refused_log, worker_now(pool->worker), 1000000, 5)) {
         char peer[ADDR_TEXT_MAX];
@@ -348,9 +317,13 @@ void client_close(struct client *c, enum reason why) {
     }
     stage_release(&c->stage);
     bool clean = reason_bucket(why) == REASON_BUCKET_EOF;
-    metric_add(&c->pool->stats.v[clean ? POOL_client_eof : POOL_client_err], 1);
+    if (!c->refused) {
+        metric_add(&c->pool->stats.v[clean ? POOL_client_eof : POOL_client_err], 1);
+    }
     metric_sub(&c->pool->stats.v[POOL_client_connections], 1);
-    __atomic_sub_fetch(c->pool->nclients, 1, __ATOMIC_RELAXED);
+    if (!c->refused) {
+        __atomic_sub_fetch(c->pool->nclients, 1, __ATOMIC_RELAXED);
+    }
     worker_connection(w, -1);
     w->nclients--;
     list_remove(&c->link);

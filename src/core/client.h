@@ -33,6 +33,7 @@ struct client {
     uint8_t state;   /* enum client_state */
     bool blocked;    /* the socket is full: on_room follows */
     bool eof;        /* the peer's FIN was seen */
+    bool refused;    /* turned away: one too many */
     enum reason why; /* CLOSING and LINGER: for the statistics and the log */
 };
 

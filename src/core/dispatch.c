@@ -44,9 +44,10 @@ static void dispatch_key(struct req *r, struct buf *b, const struct msg *m, stru
 static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {
     struct pool *pool = r->pool;
     uint32_t first = ring_pick(pool->ring, &pool->worker->rng, msg_key(m, 0));
-    for (uint32_t i = 1; i < m->nkeys; i++) {
+    /* `random` has no owners to compare */
+    uint32_t nkeys = pool->conf->distribution == DIST_RANDOM ? 1 : m->nkeys;
+    for (uint32_t i = 1; i < nkeys; i++) {
         if (ring_pick(pool->ring, &pool->worker->rng, msg_key(m, i)) != first) {
-            metric_add(&pool->stats.v[POOL_refused_commands], 1);
             req_fail(r, REASON_CROSS_SLOT);
             return;
         }
@@ -126,7 +127,7 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
         req_fail(r, REASON_NO_AUTH);
     } else if (m->route == ROUTE_LOCAL) {
         last = dispatch_local(c, r, m) || last;
-    } else if (UNLIKELY(pool->worker->tight)) {
+    } else if (UNLIKELY(worker_tight(pool->worker))) {
         req_fail(r, REASON_MEMORY_LIMIT);
     } else {
         dispatch_route(r, b, m);

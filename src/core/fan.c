@@ -92,7 +92,9 @@ void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
         req_fail(whole, REASON_EJECTED);
         return;
     }
-    if (nparts == 1) {
+    /* A failure that is to count as misses is made into them by merge, also when there is one part only. */
+    bool may_miss = m->cmd->merge == MERGE_VALUES && pool->conf->multiget_failure == FAILURE_MISS;
+    if (nparts == 1 && !may_miss) {
         dispatch_to(&pool->servers[servers[0]], whole, b, m, NULL, 0);
         return;
     }

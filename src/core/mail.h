@@ -11,6 +11,7 @@ enum mail_kind {
     /* control to worker */
     MAIL_RING,    /* mail_ring: from now on keys go by this ring */
     MAIL_ADDRS,   /* mail_addrs: where a server lives */
+    MAIL_WATCH,   /* mail_health: a server failed somewhere; report its next good reply with MAIL_WORKS */
     MAIL_DRAIN,   /* mail: stop taking clients, finish what is in flight */
     MAIL_STOP,    /* mail: close everything now */
     /* worker to control */

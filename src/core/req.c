@@ -56,7 +56,8 @@ void req_fail(struct req *r, enum reason why) {
             fan_part_fail(r, why);
         }
     } else if (r->client != NULL) {
-        metric_add(&r->pool->stats.v[POOL_forward_error], 1);
+        bool refused = reason_bucket(why) == REASON_BUCKET_REFUSAL;
+        metric_add(&r->pool->stats.v[refused ? POOL_refused_commands : POOL_forward_error], 1);
         if (!(r->flags & REQ_SILENT)) {
             struct out out = {&r->bytes, &r->client->stage};
             r->pool->front->error(why, &out);

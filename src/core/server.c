@@ -115,7 +115,10 @@ void server_failed(struct server *s, enum reason why, int64_t opened_at) {
 void server_connect_failed(struct server *s, enum reason why, int64_t opened_at) {
     struct worker *w = s->pool->worker;
     int64_t now = worker_now(w);
-    s->connect_fails++;
+    if (s->connect_fails == 0 || opened_at >= s->connect_failed_at) { /* several connections at a time fail once */
+        s->connect_fails++;
+        s->connect_failed_at = now;
+    }
     if (s->connect_fails > 1) {
         uint32_t doublings = s->connect_fails - 2 < 8 ? s->connect_fails - 2 : 8;
         int64_t pause = (int64_t)BACKOFF_MIN_USEC << doublings;
@@ -145,10 +148,9 @@ void server_forget(struct server *s, struct uplink *u) {
 
 void server_suspect(struct server *s, struct uplink *u) {
     ASSERT(s->slots[u->slot] == u);
-    if (s->nsuspects == SUSPECTS_MAX) {
-        uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), REASON_SILENT);
-    }
     s->slots[u->slot] = NULL;
     list_push(&s->suspects, &u->link);
-    s->nsuspects++;
+    if (++s->nsuspects > SUSPECTS_MAX) {
+        uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), REASON_SILENT);
+    }
 }

@@ -24,11 +24,12 @@ struct server {
     uint32_t waiting;     /* of these: sent */
     uint64_t queued_bytes, waiting_bytes;
     struct addr addrs[MAIL_ADDRS_MAX];
-    uint32_t naddrs;
+    uint32_t naddrs, good_addr; /* good_addr: the one that worked last */
     bool unresolvable;    /* control said that the name does not resolve */
     bool told_failed;     /* control knows of a failure and waits to hear that the server works */
     /* back-off: after failed connects in a row no new one is tried before retry_at */
     uint32_t connect_fails;
+    int64_t connect_failed_at;
     int64_t retry_at;
     enum reason last_failure;
     struct server_block stats;

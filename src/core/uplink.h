@@ -36,11 +36,13 @@ struct uplink {
     struct parser parser;
     size_t sent_off;       /* bytes of the first request in `send` that are written */
     int64_t opened_at;     /* usec */
-    int64_t heard_at;      /* last byte from the server */
+    /* progress, looked at when the timer runs: bytes in and out at that time, and when they were last seen to move */
+    uint64_t heard, told, told_seen;
+    int64_t heard_at, told_at;
     uint32_t nsend, nwait; /* lengths of the queues */
     uint32_t greeting_left; /* replies to the greeting still to come */
     uint32_t slot;         /* of server->slots, when not SUSPECT */
-    uint16_t addr, tries;  /* the address in use; how many were tried */
+    uint16_t tries;        /* addresses tried */
     uint8_t state;         /* enum uplink_state */
     bool blocked;          /* the socket is full: on_room follows */
 };

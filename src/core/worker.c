@@ -5,7 +5,10 @@
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
-#define TRIM_USEC 1000000       /* how often idle memory is given back */
+#define UPKEEP_USEC 1000000     /* how often idle memory is given back */
+#define RELIEF_USEC 100000      /* the same above the memory limit */
+#define RELIEF_MIN (64u << 10)  /* a client that holds less of a request is not worth closing */
+#define REQS_KEPT 256
 #define TELL_BYTES (256u << 10) /* a smaller change of the buffered bytes is not told */
 
 void worker_connection(struct worker *w, int change) {
@@ -67,6 +70,40 @@ static void worker_unlisten(struct worker *w) {
     w->nlisteners = 0;
 }
 
+/* ---- upkeep ---- */
+
+/* Above the limit: the client that holds most of a request which has not arrived whole loses its connection. */
+static void worker_relieve(struct worker *w) {
+    struct client *worst = NULL;
+    size_t most = RELIEF_MIN;
+    for (uint32_t i = 0; i < w->npools; i++) {
+        LIST_EACH(&w->pools[i].clients, l) {
+            struct client *c = CONTAINER_OF(l, struct client, link);
+            size_t holds = c->stream.tail != NULL ? c->stream.tail->cap : 0;
+            if (holds > most) {
+                most = holds;
+                worst = c;
+            }
+        }
+    }
+    if (worst != NULL) {
+        client_close(worst, REASON_MEMORY_LIMIT);
+    }
+}
+
+static void worker_on_upkeep(struct timer *t) {
+    struct worker *w = CONTAINER_OF(t, struct worker, upkeep);
+    bool more = bufpool_trim(&w->bufs) || w->reqs.n > REQS_KEPT;
+    freelist_trim(&w->reqs, w->reqs.n > 2 * REQS_KEPT ? w->reqs.n / 2 : REQS_KEPT);
+    metric_set(&w->stats.v[WORKER_buffer_bytes], w->bufs.used);
+    if (worker_tight(w)) {
+        worker_relieve(w);
+    }
+    if (more || w->tight) {
+        timer_set(w->loop, t, worker_now(w) + (w->tight ? RELIEF_USEC : UPKEEP_USEC));
+    }
+}
+
 /* ---- begin and end ---- */
 
 static void worker_notify(void *ctx) {
@@ -91,6 +128,7 @@ struct worker *worker_new(const struct worker_opts *opts) {
     list_init(&w->flush_clients);
     list_init(&w->dead_uplinks);
     list_init(&w->dead_clients);
+    timer_init(&w->upkeep, worker_on_upkeep);
     msg_init(&w->msg);
     rng_seed(&w->rng, opts->seed);
     w->npools = opts->conf->npools;
@@ -152,6 +190,7 @@ void worker_free(struct worker **wp) {
         return;
     }
     worker_close_all(w);
+    timer_cancel(w->loop, &w->upkeep);
     for (uint32_t i = 0; i < w->npools; i++) {
         pool_fini(&w->pools[i]);
     }
@@ -194,12 +233,16 @@ static void worker_read_mail(struct worker *w) {
     while ((mail = mailbox_take(&w->mailbox)) != NULL) {
         struct mail_ring *ring = (struct mail_ring *)(void *)mail;
         struct mail_addrs *addrs = (struct mail_addrs *)(void *)mail;
+        const struct mail_health *watch = (const struct mail_health *)(void *)mail;
         switch (mail->kind) {
         case MAIL_RING:
             pool_set_ring(&w->pools[ring->pool], ring->ring);
             break;
         case MAIL_ADDRS:
             server_set_addrs(&w->pools[addrs->pool].servers[addrs->server], addrs->addrs, addrs->n);
+            break;
+        case MAIL_WATCH:
+            w->pools[watch->pool].servers[watch->server].told_failed = true;
             break;
         case MAIL_DRAIN:
             worker_drain(w);
@@ -250,11 +293,8 @@ static void worker_account(struct worker *w) {
         metric_set(&w->stats.v[WORKER_buffer_bytes], used);
     }
     w->tight = __atomic_load_n(&shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)w->opts.conf->buffer_limit;
-    int64_t now = worker_now(w);
-    if (now >= w->trim_at) {
-        w->trim_at = now + TRIM_USEC;
-        metric_set(&w->stats.v[WORKER_buffer_bytes], used);
-        bufpool_trim(&w->bufs);
+    if (UNLIKELY(!timer_is_set(&w->upkeep) && w->bufs.peak > used)) {
+        timer_set(w->loop, &w->upkeep, worker_now(w) + (w->tight ? RELIEF_USEC : UPKEEP_USEC));
     }
 }
 

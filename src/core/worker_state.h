@@ -36,9 +36,9 @@ struct worker {
     uint32_t next_client;
     uint32_t nclients, nuplinks;
     size_t told_bytes; /* what this worker added to shared->buffer_bytes */
-    bool tight;        /* all workers together are above buffer_limit */
+    bool tight;        /* all workers together are above buffer_limit: ask worker_tight */
+    struct timer upkeep; /* gives idle memory back; set while there is any */
     enum worker_phase phase;
-    int64_t trim_at;
     struct log_limit log_limit;
     struct worker_block stats;
 };
@@ -47,8 +47,16 @@ static inline int64_t worker_now(const struct worker *w) {
     return loop_now(w->loop);
 }
 
-/* Counts a connection that begins or ends: clients, uplinks, listeners. */
+/* Counts a connection that begins or ends: clients and listeners. */
 void worker_connection(struct worker *, int change);
+/* Is the process above its memory limit? Set once per turn, cleared as soon as it is no longer true. */
+static inline bool worker_tight(struct worker *w) {
+    if (UNLIKELY(w->tight)) {
+        w->tight = __atomic_load_n(&w->opts.shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)w->opts.conf->buffer_limit;
+    }
+    return w->tight;
+}
+
 void worker_tell(struct worker *, struct server *, int kind, enum reason, int64_t opened_at);
 
 #endif

@@ -130,6 +130,7 @@ static enum recv_rc recv_result(struct stream *s, ssize_t n, size_t asked) {
         }
         return RECV_END;
     }
+    s->received += (uint64_t)n;
     if ((size_t)n < asked && !(s->flags & STREAM_HUP)) {
         s->flags &= (uint8_t)~STREAM_READABLE; /* a short read means drained: news makes a new event */
     }

@@ -1,0 +1,108 @@
+#include "core/uplink_state.h"
+
+#include "core/client.h"
+#include "core/fan.h"
+
+/* The request that the next reply belongs to, or NULL: nobody asked for it. */
+static struct req *uplink_expects(const struct uplink *u) {
+    struct req *r = uplink_first(&u->wait);
+    if (r == NULL && u->sent_off > 0) {
+        r = uplink_first(&u->send);
+        if (r->flags & REQ_GHOST) {
+            return NULL;
+        }
+    }
+    return r;
+}
+
+static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct slice bytes) {
+    if (LIKELY(r->state != REQ_QUEUED)) {
+        queue_pop(&u->wait);
+        u->nwait--;
+    } else {
+        /* Answered before it was sent whole (a value over the server's limit): legal. The client gets the answer, and the
+         * rest must still go out, since the server counts its bytes. */
+        uplink_carry_on(u, REQ_GHOST);
+    }
+    uplink_leave(u, r);
+    struct stage *stage = req_stage(r);
+    if (UNLIKELY(stage == NULL)) {
+        metric_add(&r->pool->stats.v[POOL_late_replies], 1);
+        if (!(r->flags & REQ_PART) || r->fan == NULL) {
+            req_unlink_uplink(r);
+            return;
+        }
+    } else {
+        rope_add(&r->bytes, stage, b, bytes);
+    }
+    r->uplink = NULL;
+    req_done(r);
+}
+
+/* One reply to AUTH or SELECT. A refusal is a failure of the server: no request may run unauthenticated or in another
+ * database. */
+static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind kind) {
+    struct server *s = u->server;
+    if (kind != RSP_GOOD) {
+        struct worker *w = uplink_worker(u);
+        if (log_pass(&w->log_limit, uplink_now(u), 1000000, 10)) {
+            char text[256];
+            while (reply.n > 0 && (reply.p[reply.n - 1] == '\r' || reply.p[reply.n - 1] == '\n')) {
+                reply.n--;
+            }
+            log_line(LOG_ERROR, "server_refused pool=%s server=%s address=%s answer=\"%s\"", s->pool->conf->name,
+                     s->conf->name, s->conf->address, log_quote(text, sizeof text, reply));
+        }
+        uplink_close(u, REASON_GREETING);
+    } else if (--u->greeting_left == 0) {
+        uplink_ready(u);
+    }
+}
+
+size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
+    struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
+    struct server *s = u->server;
+    const struct proto *back = s->pool->back;
+    size_t used = 0, count = 0;
+    while (used < in.n && u->state != UPLINK_CLOSED) {
+        struct slice rest = slice(in.p + used, in.n - used);
+        struct req *r = u->state == UPLINK_GREETING ? NULL : uplink_expects(u);
+        if (UNLIKELY(r == NULL && u->greeting_left == 0)) {
+            uplink_close(u, REASON_BAD_REPLY);
+            break;
+        }
+        struct rsp rsp = {0};
+        enum parse_rc rc = back->parse_rsp(&u->parser, r != NULL ? r->cmd : NULL, rest, &rsp);
+        if (rc == PARSE_MORE) {
+            if (rsp.need > 0) {
+                stream_need(&u->stream, (size_t)rsp.need);
+            }
+            break;
+        }
+        if (UNLIKELY(rc == PARSE_BAD)) {
+            uplink_close(u, REASON_BAD_REPLY);
+            break;
+        }
+        used += rsp.len;
+        if (UNLIKELY(r == NULL)) {
+            uplink_greeted(u, slice(rest.p, rsp.len), rsp.kind);
+            continue;
+        }
+        count++;
+        if (UNLIKELY(s->told_failed && rsp.kind != RSP_LOADING && !(r->flags & REQ_EXPIRED))) {
+            server_works(s);
+        }
+        uplink_reply(u, r, b, slice(rest.p, rsp.len));
+    }
+    metric_add(&s->stats.v[SERVER_responses], count);
+    metric_add(&s->stats.v[SERVER_response_bytes], used);
+    uplink_count(u);
+    if (UNLIKELY(u->state == UPLINK_CLOSED)) {
+        return in.n;
+    }
+    if (UNLIKELY(u->state == UPLINK_SUSPECT && u->nsend + u->nwait == 0)) {
+        uplink_close(u, REASON_IDLE);
+        return in.n;
+    }
+    return used;
+}

@@ -1,0 +1,49 @@
+/* uplink_state.h: what the files of an uplink share: uplink.c (begin and end), uplink_send.c (queues and writing),
+ * uplink_recv.c (replies), uplink_time.c (deadlines). */
+#ifndef KVMUX_CORE_UPLINK_STATE_H
+#define KVMUX_CORE_UPLINK_STATE_H
+
+#include "core/uplink.h"
+#include "core/worker_state.h"
+
+static inline struct worker *uplink_worker(const struct uplink *u) {
+    return u->server->pool->worker;
+}
+
+static inline int64_t uplink_now(const struct uplink *u) {
+    return worker_now(uplink_worker(u));
+}
+
+/* Requests can be written. */
+static inline bool uplink_up(const struct uplink *u) {
+    return u->state == UPLINK_READY || u->state == UPLINK_SUSPECT;
+}
+
+static inline struct req *uplink_first(const struct queue *q) {
+    return q->head == NULL ? NULL : CONTAINER_OF(q->head, struct req, uplink_link);
+}
+
+/* uplink.c */
+void uplink_move(struct uplink *, enum uplink_state); /* the one place where the state changes */
+void uplink_ready(struct uplink *);
+void uplink_connect_failed(struct uplink *, enum reason); /* tries the next address, or closes */
+
+/* uplink_send.c */
+void uplink_wake(struct uplink *);  /* flush it at the end of this turn */
+void uplink_count(struct uplink *); /* brings the gauges of its server up to date */
+void uplink_put(struct uplink *, struct req *, bool again); /* `again`: it was queued on another uplink; keeps its place in time */
+struct req *uplink_pop_send(struct uplink *);
+void uplink_leave(struct uplink *, struct req *); /* the request leaves the server: answered, failed, withdrawn or moved */
+/* The head of the send queue, written in part, parts with its bytes: a new request without a client takes them over and
+ * stands in its place, so that the server gets what it was promised. Returns that one; the old one is in no queue. */
+struct req *uplink_carry_on(struct uplink *, uint8_t flags);
+
+/* uplink_recv.c */
+size_t uplink_on_recv(struct stream *, struct buf *, struct slice);
+
+/* uplink_time.c */
+void uplink_arm(struct uplink *, int64_t at); /* the timer runs at this time at the latest */
+int64_t uplink_next_deadline(const struct uplink *);
+void uplink_on_timer(struct timer *);
+
+#endif

@@ -1,0 +1,131 @@
+#include "core/uplink_state.h"
+
+void uplink_arm(struct uplink *u, int64_t at) {
+    if (at != INT64_MAX && (!timer_is_set(&u->timer) || u->timer.at > at)) {
+        timer_set(uplink_worker(u)->loop, &u->timer, at);
+    }
+}
+
+/* An unsent request is withdrawn at its deadline. One that is written in part must go out whole: it is counted as sent. */
+static void uplink_expire_unsent(struct uplink *u, int64_t now) {
+    struct req *r;
+    while ((r = uplink_first(&u->send)) != NULL && r->deadline <= now && u->sent_off == 0) {
+        uplink_pop_send(u);
+        uplink_leave(u, r);
+        r->uplink = NULL;
+        metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
+        req_fail(r, REASON_TIMEDOUT);
+    }
+}
+
+/* Returns how many got their error. They stay in the wait queue, so that their late replies find them. */
+static uint32_t uplink_expire_sent(struct uplink *u, int64_t now) {
+    uint32_t n = 0;
+    for (struct queue_link *l = u->wait.head; l != NULL; l = l->next) {
+        struct req *r = CONTAINER_OF(l, struct req, uplink_link);
+        if (r->deadline > now) {
+            break;
+        }
+        if (!(r->flags & REQ_EXPIRED)) {
+            n++;
+            metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
+            req_expire(r);
+        }
+    }
+    return n;
+}
+
+/* The next deadline of both queues; what has expired already does not count. */
+int64_t uplink_next_deadline(const struct uplink *u) {
+    const struct req *send = uplink_first(&u->send);
+    int64_t at = send != NULL ? send->deadline : INT64_MAX;
+    for (struct queue_link *l = u->wait.head; l != NULL; l = l->next) {
+        const struct req *r = CONTAINER_OF(l, struct req, uplink_link);
+        if (!(r->flags & REQ_EXPIRED)) {
+            return r->deadline < at ? r->deadline : at;
+        }
+    }
+    return at;
+}
+
+/* The head is written in part and late. The rest must still go out, so another request carries it on: nobody waits for
+ * that one's reply. */
+static void uplink_expire_head(struct uplink *u, int64_t now) {
+    struct req *r = uplink_first(&u->send);
+    if (r == NULL || u->sent_off == 0 || r->deadline > now || (r->flags & REQ_GHOST)) {
+        return;
+    }
+    struct req *carrier = uplink_carry_on(u, 0);
+    carrier->deadline = now + u->server->pool->timeout;
+    metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
+    uplink_leave(u, r);
+    r->uplink = NULL;
+    req_fail(r, REASON_TIMEDOUT);
+}
+
+/* Brings the marks of progress up to date. */
+static void uplink_watch(struct uplink *u, int64_t now) {
+    if (u->heard != u->stream.received) {
+        u->heard = u->stream.received;
+        u->heard_at = now;
+    }
+    if (u->told_seen != u->told || u->send.head == NULL) {
+        u->told_seen = u->told;
+        u->told_at = now;
+    }
+}
+
+static void uplink_suspected(struct uplink *u, int64_t now) {
+    uplink_move(u, UPLINK_SUSPECT);
+    metric_add(&u->server->stats.v[SERVER_server_timedout], 1);
+    server_failed(u->server, REASON_TIMEDOUT, u->opened_at);
+    u->heard_at = now; /* its grace begins */
+    server_suspect(u->server, u);
+}
+
+/* Not connected yet. */
+static void uplink_connect_late(struct uplink *u, int64_t now) {
+    int64_t give_up = u->opened_at + u->server->pool->conf->connect_timeout * 1000;
+    if (now < give_up) {
+        uplink_arm(u, give_up);
+        uplink_arm(u, uplink_next_deadline(u));
+    } else if (u->state == UPLINK_CONNECTING) {
+        uplink_connect_failed(u, REASON_TIMEDOUT);
+    } else {
+        uplink_close(u, u->state == UPLINK_RESOLVING ? REASON_HOST_DOWN : REASON_TIMEDOUT);
+    }
+}
+
+void uplink_on_timer(struct timer *t) {
+    struct uplink *u = CONTAINER_OF(t, struct uplink, timer);
+    int64_t now = uplink_now(u);
+    int64_t timeout = u->server->pool->timeout;
+    uplink_expire_unsent(u, now);
+    if (!uplink_up(u)) {
+        uplink_connect_late(u, now);
+        uplink_count(u);
+        return;
+    }
+    uplink_watch(u, now);
+    uplink_expire_head(u, now);
+    uint32_t late = uplink_expire_sent(u, now);
+    bool stuck = u->send.head != NULL && u->told_at + timeout <= now; /* the server does not read */
+    if (u->state == UPLINK_READY && (late > 0 || stuck)) {
+        uplink_suspected(u, now);
+    }
+    if (u->state == UPLINK_SUSPECT && (stuck || u->heard_at + timeout <= now)) {
+        uplink_close(u, REASON_SILENT);
+    }
+    if (u->state == UPLINK_CLOSED) {
+        return;
+    }
+    if (u->state == UPLINK_SUSPECT) {
+        uplink_arm(u, u->heard_at + timeout);
+    }
+    if (u->send.head != NULL) {
+        uplink_arm(u, u->told_at + timeout);
+    }
+    int64_t next = uplink_next_deadline(u);
+    uplink_arm(u, next > now ? next : now + timeout);
+    uplink_count(u);
+}

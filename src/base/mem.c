@@ -2,6 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static _Noreturn void out_of_memory(size_t n) {
     fprintf(stderr, "kvmux: out of memory: %zu bytes could not be allocated\n", n);
@@ -38,6 +41,12 @@ void *mem_realloc(void *p, size_t n) {
 
 void mem_free(void *p) {
     free(p);
+}
+
+void mem_give_back(void) {
+#ifdef __GLIBC__
+    malloc_trim(0); /* free() gives back only what lies at the end of a heap, and a small survivor lies behind the rest */
+#endif
 }
 
 char *mem_strndup(struct slice s) {

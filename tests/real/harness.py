@@ -138,8 +138,11 @@ class Process:
         return self.p.poll() is None
 
     def signal(self, sig):
+        """SIGSTOP returns when the process has really stopped."""
         if self.alive():
             self.p.send_signal(sig)
+            if sig == signal.SIGSTOP:
+                wait_until(lambda: open("/proc/%d/stat" % self.pid).read().rsplit(")", 1)[1].split()[0] == "T", "the process to stop")
 
     def wait(self, deadline=None):
         try:

@@ -246,7 +246,7 @@ def normal(req, raw):
         if name in PAIRS:
             v = list(zip(v[::2], v[1::2]))
         return head, sorted(v)
-    if name in (b"TTL", b"PTTL") and raw[1:2] != b"-":
+    if name in (b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME") and raw[1:2] != b"-":   # from a relative time of two moments
         return b"positive"
     return raw
 

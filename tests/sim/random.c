@@ -99,7 +99,26 @@ static void hurt(struct rnd *r, struct rnd_server *s) {
     }
 }
 
+/* The name of all servers: resolves to a dead address and the good one, to the good one, not at all, or later. */
+static void step_name(struct rnd *r, uint32_t how) {
+    struct addr addrs[2];
+    addr_ip(&addrs[0], slice_str("127.0.0.9"), 1);
+    addr_ip(&addrs[1], slice_str("127.0.0.1"), 1);
+    if (how == 3) {
+        sim_name_pending("db.example");
+    } else {
+        sim_name("db.example", how == 0 ? addrs : addrs + 1, how == 0 ? 2 : how == 1 ? 1 : 0, 1 + sim_below(3));
+    }
+}
+
+static void name_at_start(void *ctx) {
+    step_name(ctx, sim_below(4));
+}
+
 static void step_server(struct rnd *r) {
+    if (r->names && sim_below(6) == 0) {
+        step_name(r, sim_below(4));
+    }
     struct rnd_server *s = &r->servers[sim_below(r->nservers)];
     switch (sim_below(8)) {
     case 0:
@@ -213,6 +232,12 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
     r->miss = r->memcached && rng_below(g, 2) == 0;
     r->password = !r->memcached && rng_below(g, 4) == 0 ? "secret" : NULL;
     uint32_t db = !r->memcached && rng_below(g, 4) == 0 ? 3 : 0;
+    if (rng_below(g, 6) == 0) {
+        add(t, "kvmux:\n  buffer_limit: 1048576\n");
+        r->tight = true;
+    }
+    r->calm = rng_below(g, 2) == 0;
+    r->names = rng_below(g, 4) == 0;
     add(t, "p:\n  listen: 127.0.0.1:22121\n  redis: %s\n", r->memcached ? "false" : "true");
     add(t, "  timeout: %u\n", PICK(0, 50, 200, 400, 1000));
     add(t, "  auto_eject_hosts: %s\n", rng_below(g, 2) ? "true" : "false");
@@ -220,7 +245,7 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
     add(t, "  server_connections: %u\n  preconnect: %s\n", 1 + rng_below(g, 3), rng_below(g, 3) ? "false" : "true");
     add(t, "  client_max_requests: %u\n  client_buffer: %u\n", PICK(1, 4, 64, 1024), PICK(4096, 65536, 1048576));
     uint32_t limit = PICK(65536, 1048576, 67108864, 67108864);
-    r->tight = limit < 67108864; /* also a client that reads may have that much waiting for a moment */
+    r->tight |= limit < 67108864; /* also a client that reads may have that much waiting for a moment */
     add(t, "  client_buffer_limit: %u\n", limit);
     add(t, "  connect_timeout: %u\n  server_queue_limit: %u\n", PICK(20, 300, 3000), PICK(2, 50, 65536));
     add(t, "  distribution: %s\n", (const char *[]){"ketama", "modula", "random"}[rng_below(g, 3)]);
@@ -244,7 +269,7 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
                                 .db = db,
                                 .on_key = on_key,
                                 .ctx = r};
-        add(t, "    - 127.0.0.1:%u:%u s%u\n", 7001 + i, 1 + rng_below(g, 2), i + 1);
+        add(t, "    - %s:%u:%u s%u\n", r->names ? "db.example" : "127.0.0.1", 7001 + i, 1 + rng_below(g, 2), i + 1);
         addr_ip(&s->addr, slice_str("127.0.0.1"), (uint16_t)(7001 + i));
         s->model = model_new(&mo);
     }
@@ -263,6 +288,7 @@ static struct sim_policy choose_policy(struct rng *g, uint64_t seed, struct slic
 /* ---- a run ---- */
 
 static void heal(struct rnd *r) {
+    step_name(r, 1);
     for (uint32_t i = 0; i < r->nservers; i++) {
         struct rnd_server *s = &r->servers[i];
         s->answer = SIM_ACCEPT;
@@ -325,7 +351,9 @@ static void check_healed(struct rnd *r) {
 static void one_step(struct rnd *r) {
     switch (sim_below(8)) {
     case 0:
-        step_server(r);
+        if (!r->calm || sim_below(8) == 0) {
+            step_server(r);
+        }
         break;
     case 1:
         world_advance(r->world, 1000 * (int64_t)sim_below(300));
@@ -384,7 +412,9 @@ void random_run(uint64_t seed, struct slice bytes, bool verbose, struct random_s
                            .policy = choose_policy(g, seed, bytes),
                            .servers = {.on_connect = on_connect, .on_open = on_open, .ctx = r},
                            .peers = serve,
-                           .peers_ctx = r};
+                           .peers_ctx = r,
+                           .before_start = name_at_start,
+                           .before_ctx = r};
     r->world = world_new(&o);
     for (uint32_t i = 0; bytes.n > 0 ? sim_bytes_left() && i < 4000 : i < 250; i++) {
         one_step(r);

@@ -58,6 +58,8 @@ struct rnd_server {
 struct rnd {
     bool memcached, verbose, healthy; /* healthy: no faults any more, errors are not accepted */
     bool limits_clients; /* client_connections is small */
+    bool calm;  /* faults are rare */
+    bool names; /* servers are known by name */
     bool tight; /* client_buffer_limit is small */
     bool miss; /* multiget_failure: miss */
     const char *password;

@@ -128,7 +128,7 @@ static void test_keys(void **state) {
         {"migrate h 1 k 0 9 KEYS a b", "k", ROUTE_ONE},
         {"lcs a b", "a b", ROUTE_SAME},
         {"pfmerge d a", "d a", ROUTE_SAME},
-        {"move a 3", "a", ROUTE_ONE},
+        {"persist a", "a", ROUTE_ONE},
         {"command docs get", "", ROUTE_ANY},
         {"command", "", ROUTE_ANY},
         {"dbsize", "", ROUTE_ALL},

@@ -13,6 +13,7 @@ void *mem_try(size_t n); /* NULL when there is none */
 void mem_free(void *p);
 /* Hands what the allocator keeps for itself back to the system. Takes milliseconds after a spike. */
 void mem_give_back(void);
+void mem_trim(void); /* gives freed memory back to the system; milliseconds at worst */
 char *mem_strdup(const char *s);
 char *mem_strndup(struct slice s); /* NUL-terminated copy */
 

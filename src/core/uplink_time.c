@@ -8,13 +8,17 @@ void uplink_arm(struct uplink *u, int64_t at) {
 
 /* An unsent request is withdrawn at its deadline. One that is written in part must go out whole: it is counted as sent. */
 static void uplink_expire_unsent(struct uplink *u, int64_t now) {
-    struct req *r;
-    while ((r = uplink_first(&u->send)) != NULL && r->deadline <= now && u->sent_off == 0) {
+    struct req *r, *head = u->sent_off > 0 ? uplink_pop_send(u) : NULL;
+    while ((r = uplink_first(&u->send)) != NULL && r->deadline <= now) {
         uplink_pop_send(u);
         uplink_leave(u, r);
         r->uplink = NULL;
         metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
         req_fail(r, REASON_TIMEDOUT);
+    }
+    if (head != NULL) {
+        queue_push_front(&u->send, &head->uplink_link);
+        u->nsend++;
     }
 }
 
@@ -39,6 +43,10 @@ static uint32_t uplink_expire_sent(struct uplink *u, int64_t now) {
 int64_t uplink_next_deadline(const struct uplink *u) {
     const struct req *send = uplink_first(&u->send);
     int64_t at = send != NULL ? send->deadline : INT64_MAX;
+    if (send != NULL && u->sent_off > 0 && send->uplink_link.next != NULL) { /* behind what is written in part */
+        const struct req *next = CONTAINER_OF(send->uplink_link.next, struct req, uplink_link);
+        at = next->deadline < at ? next->deadline : at;
+    }
     for (struct queue_link *l = u->wait.head; l != NULL; l = l->next) {
         const struct req *r = CONTAINER_OF(l, struct req, uplink_link);
         if (!(r->flags & REQ_EXPIRED)) {

@@ -166,6 +166,7 @@ static struct buf *tail_and_piece(struct sim_conn *c, size_t n) {
         memcpy(b->data + c->tail_len, c->in.p + c->in.head, n);
         sim_bytes_take(&c->in, n);
         c->in_pos += n;
+        s->received += n;
     }
     b->len = c->tail_len + n;
     buf_unref(&s->tail);

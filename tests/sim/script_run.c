@@ -279,9 +279,12 @@ static void do_client(struct run *r) {
         struct actor *a = actor(r->clients, &r->nclients, name, strlen(name), true);
         int which = -1;
         const char *pool = NULL;
+        bool refused = false;
         for (uint32_t i = 3; i < r->l->n; i++) {
             if (token_is(r->l, i, "worker")) {
                 which = (int)number(r, ++i);
+            } else if (token_is(r->l, i, "refused")) {
+                refused = true;
             } else {
                 pool = word(r, i);
             }
@@ -289,8 +292,8 @@ static void do_client(struct run *r) {
         const struct addr *to = world_listen(r->world, pool);
         sim_peer_free(&a->conns[0]);
         a->conns[0] = to != NULL ? sim_connect(to, which) : NULL;
-        if (a->conns[0] == NULL && !token_is(r->l, 3, "refused")) {
-            fail(r, "nobody listens there");
+        if (refused != (a->conns[0] == NULL)) {
+            fail(r, refused ? "somebody listens there" : "nobody listens there");
         }
         return;
     }

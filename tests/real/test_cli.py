@@ -676,29 +676,29 @@ def tasks(pid):
 @kvmux_only
 def test_name_decides_defaults(redis_alone, as_nutcracker):
     """As nutcracker: stats for everybody and one worker. As kvmux: stats on loopback, one worker per core."""
-    with start_by_hand(Proxy({"p": redis_pool([redis_alone])}, start=False), as_nutcracker) as px:
-        assert "00000000" in listening_addresses(px.stats_port)
-        as_one = tasks(px.pid)
-    with start_by_hand(Proxy({"p": redis_pool([redis_alone])}, start=False), BINARY) as px:
-        assert listening_addresses(px.stats_port) == {"0100007F"}
-        cores = len(os.sched_getaffinity(0))
-        assert tasks(px.pid) - as_one == cores - 1
+    pools = {"p": redis_pool([redis_alone])}
+    cores = len(os.sched_getaffinity(0))
+    with start_by_hand(Proxy(pools, start=False), as_nutcracker) as one, start_by_hand(Proxy(pools, start=False), BINARY) as many:
+        assert "00000000" in listening_addresses(one.stats_port)
+        assert listening_addresses(many.stats_port) == {"0100007F"}
+        wait_until(lambda: one.stats()["threads"] == 1 and many.stats()["threads"] == cores, "workers: 1 and %d" % cores)
+        wait_until(lambda: tasks(many.pid) - tasks(one.pid) == cores - 1, "as many threads of the system")
 
 
 @kvmux_only
 def test_threads(redis_alone):
-    counts = {}
-    for n in (1, 2, 5):
-        with Proxy({"p": redis_pool([redis_alone])}, threads=n) as px:
-            counts[n] = tasks(px.pid)
-            clients = [px.client() for _ in range(20)]
-            for i, c in enumerate(clients):
-                assert c.cmd("SET", "th:%d" % i, i) == OK
-            for i, c in enumerate(clients):
-                assert c.cmd("GET", "th:%d" % i) == bulk(i)
-                c.close()
-            assert px.stats("p", redis_alone.name)["requests"] == 40, "stats are added up over all workers"
-    assert counts[2] - counts[1] == 1 and counts[5] - counts[1] == 4
+    pools = {"p": redis_pool([redis_alone])}
+    with Proxy(pools, threads=1) as one:
+        for n in (1, 2, 5):
+            with Proxy(pools, threads=n) as px:
+                wait_until(lambda: tasks(px.pid) - tasks(one.pid) == n - 1, "%d workers" % n)
+                clients = [px.client() for _ in range(20)]
+                for i, c in enumerate(clients):
+                    assert c.cmd("SET", "th:%d" % i, i) == OK
+                for i, c in enumerate(clients):
+                    assert c.cmd("GET", "th:%d" % i) == bulk(i)
+                    c.close()
+                assert px.stats("p", redis_alone.name)["requests"] == 40, "stats are added up over all workers"
 
 
 @kvmux_only

@@ -268,14 +268,14 @@ def test_loading_passes_through():
         with Proxy({"p": redis_pool([s], auto_eject_hosts=True, server_failure_limit=1, server_retry_timeout=60000)}) as px, px.client() as c:
             assert c.cmd("GET", "load:1") == bulk("x" * 200)
             s.kill9()
-            s.options["key_load_delay"] = 500   # microseconds a key: 1.5 s
+            s.options["key_load_delay"] = 1000   # microseconds a key: 3 s
             s.start(wait=False)
             loading = wait_until(lambda: (lambda r: r if r.startswith(b"-LOADING") else None)(s.client().cmd("GET", "load:1")), "the server to load")
 
             def through():
                 r = c.cmd("GET", "load:1")
                 return r if r.startswith(b"-LOADING") else None
-            assert wait_until(through, "-LOADING through the proxy (or it was ejected for it)", deadline=1.4) == loading
+            assert wait_until(through, "-LOADING through the proxy (or it was ejected for it)", deadline=2.8) == loading
             wait_until(lambda: c.cmd("GET", "load:1") == bulk("x" * 200), "the data")
             # the killed connection may have counted as a failure, -LOADING may not
             assert px.stats("p")["server_ejects"] <= 1

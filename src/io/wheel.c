@@ -26,9 +26,11 @@ static void wheel_place(struct wheel *w, struct timer *t, uint64_t soonest) {
     uint64_t differ = tick ^ w->now;
     int level = differ == 0 ? 0 : (63 - __builtin_clzll(differ)) / 6;
     if (level >= WHEEL_LEVELS) {
-        /* Years ahead: the farthest slot, from which it is placed again. */
+        /* Beyond the end of the top level's round: maybe soon, so its slots are used in a circle; maybe years ahead, then
+         * the farthest slot, from which it is placed again. */
         level = WHEEL_LEVELS - 1;
-        tick = w->now + ((uint64_t)(WHEEL_SLOTS - 1) << (6 * level));
+        uint64_t farthest = ((w->now >> (6 * level)) + WHEEL_SLOTS - 1) << (6 * level);
+        tick = tick < farthest ? tick : farthest;
     }
     unsigned slot = (unsigned)DIGIT(tick, level);
     list_push(&w->slots[level][slot], &t->link);
@@ -72,18 +74,17 @@ void wheel_advance(struct wheel *w, int64_t now_usec, struct list *due) {
 
 int64_t wheel_next(struct wheel *w) {
     for (int l = 0; l < WHEEL_LEVELS; l++) {
-        unsigned here = (unsigned)DIGIT(w->now, l);
-        for (unsigned i = 1; i <= WHEEL_SLOTS && w->used[l] != 0; i++) {
-            unsigned slot = (here + i) & (WHEEL_SLOTS - 1);
-            if (!(w->used[l] & (UINT64_C(1) << slot))) {
-                continue;
+        unsigned after = (unsigned)DIGIT(w->now, l) + 1; /* the slot of now itself is empty, or comes last */
+        while (w->used[l] != 0) {
+            uint64_t used = w->used[l];
+            unsigned shift = after & (WHEEL_SLOTS - 1);
+            uint64_t in_order = used >> shift | used << ((WHEEL_SLOTS - shift) & (WHEEL_SLOTS - 1));
+            unsigned ahead = (unsigned)__builtin_ctzll(in_order);
+            unsigned slot = (shift + ahead) & (WHEEL_SLOTS - 1);
+            if (!list_empty(&w->slots[l][slot])) {
+                return (int64_t)((((w->now >> (6 * l)) + 1 + ahead) << (6 * l)) * WHEEL_TICK_USEC);
             }
-            if (list_empty(&w->slots[l][slot])) {
-                w->used[l] &= ~(UINT64_C(1) << slot);
-                continue;
-            }
-            uint64_t round = w->now >> (6 * l);
-            return (int64_t)(((round + i) << (6 * l)) * WHEEL_TICK_USEC);
+            w->used[l] &= ~(UINT64_C(1) << slot);
         }
     }
     return INT64_MAX;

@@ -33,6 +33,8 @@ void rnd_client_drop(struct rnd_client *c) {
     sim_peer_free(&c->conn);
     mem_free(c->out);
     c->first = c->last = 0;
+    c->seq = c->seq_ok = 0;
+    memset(c->seq_failed, 0, sizeof(c->seq_failed));
     c->out = NULL;
     c->out_len = c->out_off = 0;
     c->slow = c->was_slow = c->fin = c->last_sent = c->doomed = false;
@@ -158,8 +160,29 @@ static void ask_odd(struct rnd *r, struct rnd_client *c) {
     }
 }
 
+/* One key of its own that counts up: a client's requests for one key must be carried out in order. */
+static void ask_seq(struct rnd *r, struct rnd_client *c) {
+    char key[48], n[16];
+    snprintf(key, sizeof(key), "x:%u:%u", (unsigned)(c - r->clients), c->serial);
+    if (sim_below(2) == 0 && c->seq < 255) {
+        snprintf(n, sizeof(n), "%u", ++c->seq);
+        make_command(c, "SET", 2);
+        make_arg(c, slice_str(key));
+        make_arg(c, slice_str(n));
+        want(c, WANT_SEQ_SET, c->seq, 1);
+    } else {
+        make_command(c, "GET", 1);
+        make_arg(c, slice_str(key));
+        want(c, WANT_SEQ_GET, c->seq, 1);
+    }
+}
+
 static void ask_redis(struct rnd *r, struct rnd_client *c) {
     static const char *const counted[] = {"DEL", "UNLINK", "EXISTS", "touch"};
+    if (r->fixed && sim_below(3) == 0) {
+        ask_seq(r, c);
+        return;
+    }
     switch (sim_below(10)) {
     case 0:
     case 1:
@@ -377,7 +400,29 @@ static bool is_error(const struct rnd *r, struct slice line) {
     return r->memcached ? slice_starts(line, "SERVER_ERROR ") : line.p[0] == '-';
 }
 
-static enum got judge(struct rnd *r, struct reader *rd, const struct want *w) {
+/* "$N\r\n...\r\n": the last value that is known to be set, or one whose request failed. */
+static enum got seq_value(const struct rnd_client *c, struct reader *rd, uint32_t asked) {
+    struct slice line, value;
+    uint64_t v;
+    if (!line_at(rd, &line)) {
+        return GOT_MORE;
+    }
+    if (slice_is(line, "$-1\r\n")) {
+        return c->seq_ok == 0 ? GOT_GOOD : GOT_WRONG;
+    }
+    if (line.p[0] != '$') {
+        return GOT_WRONG;
+    }
+    if (!line_at(rd, &value)) {
+        return GOT_MORE;
+    }
+    if (value.n < 3 || !num_u64(slice(value.p, value.n - 2), &v) || v > asked) {
+        return GOT_WRONG;
+    }
+    return v == c->seq_ok || c->seq_failed[v] ? GOT_GOOD : GOT_WRONG;
+}
+
+static enum got judge(struct rnd *r, struct rnd_client *c, struct reader *rd, const struct want *w) {
     char t[32];
     struct slice line;
     struct reader look = *rd;
@@ -388,6 +433,9 @@ static enum got judge(struct rnd *r, struct reader *rd, const struct want *w) {
         if (is_error(r, line)) {
             rd->pos = look.pos;
             r->sum.errors += w->kind != WANT_ERROR;
+            if (w->kind == WANT_SEQ_SET) {
+                c->seq_failed[w->id] = true;
+            }
             return w->kind == WANT_ERROR || !r->healthy ? GOT_GOOD : GOT_WRONG;
         }
     }
@@ -407,6 +455,11 @@ static enum got judge(struct rnd *r, struct reader *rd, const struct want *w) {
         return text(rd, ":1\r\n");
     case WANT_TEXT:
         return text(rd, w->text);
+    case WANT_SEQ_GET:
+        return seq_value(c, rd, w->id);
+    case WANT_SEQ_SET:
+        c->seq_ok = w->id;
+        return text(rd, "+OK\r\n");
     case WANT_ERROR:
         break;
     }
@@ -445,7 +498,7 @@ void rnd_client_read(struct rnd *r, struct rnd_client *c) {
         if (may_be_refusal(r, slice(rd.in.p + rd.pos, rd.in.n - rd.pos))) {
             break;
         }
-        enum got g = judge(r, &rd, w);
+        enum got g = judge(r, c, &rd, w);
         if (g == GOT_MORE) {
             break;
         }

@@ -21,6 +21,8 @@ enum want_kind {
     WANT_TEXT,    /* exactly this */
     WANT_ERROR,   /* any error line */
     WANT_DELETED, /* memcached delete */
+    WANT_SEQ_SET, /* set of this client's own key to id: 1, 2, 3, ... */
+    WANT_SEQ_GET, /* get of it: the last one that was set */
 };
 
 struct want {
@@ -35,6 +37,8 @@ struct rnd_client {
     uint32_t serial;
     struct want wants[RND_EXPECT];
     uint32_t first, last;  /* ring of wants */
+    uint32_t seq, seq_ok;  /* last asked for, last that is known to be set */
+    bool seq_failed[256];  /* got an error: may have been set, even later than others */
     uint8_t *out;          /* made and not sent yet */
     size_t out_len, out_off;
     bool slow;      /* does not read */
@@ -58,6 +62,7 @@ struct rnd_server {
 struct rnd {
     bool memcached, verbose, healthy; /* healthy: no faults any more, errors are not accepted */
     bool limits_clients; /* client_connections is small */
+    bool fixed; /* keys never move to other servers */
     bool calm;  /* faults are rare */
     bool names; /* servers are known by name */
     bool tight; /* client_buffer_limit is small */

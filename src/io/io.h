@@ -68,8 +68,8 @@ struct stream {
     const struct stream_ops *ops;
     int fd;
     uint8_t state;  /* enum stream_state */
-    uint8_t flags;  /* io's own */
-    uint32_t events; /* io's own */
+    uint16_t flags; /* io's own */
+    enum reason why; /* io's own: of the on_error that is owed */
     struct list ready; /* io's own: in the list of streams with work left over */
     struct buf *tail;  /* bytes shown and not taken; NULL: none */
     size_t need;       /* see stream_need */
@@ -86,9 +86,10 @@ struct connect_opts {
 enum reason stream_connect(struct loop *, struct stream *, const struct stream_ops *, const struct addr *,
                            const struct connect_opts *);
 /* Writes as much as fits. Returns the number of bytes taken; when short, on_room comes later. Errors come through
- * on_error in a later turn (the return value is then 0). */
+ * on_error in a later turn (the return value is then 0), behind bytes that had arrived before. */
 size_t stream_send(struct stream *, const struct iovec *, int n);
-/* Stops and restarts reading. While paused the death of the connection is still reported. After resume, bytes that were
+/* Stops and restarts reading. While paused a FIN waits with the bytes before it, but the death of the connection (a
+ * reset, a failed send) is reported. After resume, bytes that were
  * left over are shown again, also when nothing new arrives. */
 void stream_pause(struct stream *);
 void stream_resume(struct stream *);

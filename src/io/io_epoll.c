@@ -13,6 +13,7 @@
  * descriptor is carried as a number. */
 struct backend {
     int epoll, wake;
+    int at, n; /* events[at] is being called back, of n */
     struct epoll_event events[EVENTS_MAX];
 };
 
@@ -48,6 +49,14 @@ void backend_free(struct backend **bp) {
 bool backend_watch_stream(struct backend *b, struct stream *s) {
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = tag(s, WATCH_STREAM)};
     return epoll_ctl(b->epoll, EPOLL_CTL_ADD, s->fd, &e) == 0;
+}
+
+void backend_forget_events(struct backend *b, const struct stream *s) {
+    for (int i = b->at + 1; i < b->n; i++) {
+        if (b->events[i].data.u64 == tag(s, WATCH_STREAM)) {
+            b->events[i].events = 0;
+        }
+    }
 }
 
 bool backend_watch_listener(struct backend *b, struct listener *l, bool shared) {
@@ -97,10 +106,10 @@ static void backend_dispatch(struct backend *b, struct loop *loop, const struct 
 
 void backend_poll(struct backend *b, struct loop *loop, int64_t usec, int64_t *now) {
     int64_t msec = usec < 0 ? -1 : (usec + 999) / 1000;
-    int n = epoll_wait(b->epoll, b->events, EVENTS_MAX, msec > 3600000 ? 3600000 : (int)msec);
+    b->n = epoll_wait(b->epoll, b->events, EVENTS_MAX, msec > 3600000 ? 3600000 : (int)msec);
     *now = clock_now();
-    for (int i = 0; i < n; i++) {
-        backend_dispatch(b, loop, &b->events[i]);
+    for (b->at = 0; b->at < b->n; b->at++) {
+        backend_dispatch(b, loop, &b->events[b->at]);
     }
 }
 

@@ -39,7 +39,9 @@ enum {
     STREAM_EOF = 1u << 3,      /* on_eof was called */
     STREAM_SHORT = 1u << 4,    /* a send did not fit: on_room is owed */
     STREAM_SHOW = 1u << 5,     /* the tail is to be shown again */
-    STREAM_FAILED = 1u << 6,   /* on_error is owed, with the reason in `events` */
+    STREAM_FAILED = 1u << 6,   /* on_error is owed in the next turn, with the reason in `why` */
+    STREAM_ERROR = 1u << 7,    /* the system reported an error: on_error is owed behind what can still be received */
+    STREAM_OVER = 1u << 8,     /* on_error was called: no other callback follows */
 };
 
 enum reason reason_of_errno(int err);
@@ -56,6 +58,9 @@ struct backend *backend_new(void);
 void backend_free(struct backend **);
 bool backend_watch_stream(struct backend *, struct stream *); /* false: no memory */
 bool backend_watch_listener(struct backend *, struct listener *, bool shared);
+/* A stream begins in memory that an earlier one may have used in this turn: events of that one that were fetched already
+ * are not this one's. */
+void backend_forget_events(struct backend *, const struct stream *);
 void backend_unwatch(struct backend *, int fd);
 /* unsigned READY_IN | READY_OUT; 0: not any more */
 void backend_watch_resolver(struct backend *, int fd, unsigned want);

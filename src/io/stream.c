@@ -21,18 +21,41 @@ static void stream_left_over(struct stream *s) {
     }
 }
 
+/* on_error from the next turn: never inside the call that found it. */
+static void stream_owe_error(struct stream *s, enum reason why) {
+    s->flags |= STREAM_FAILED;
+    s->why = why;
+    stream_left_over(s);
+}
+
+/* The last callback, whoever finds the connection dead first. */
 static void stream_fail(struct stream *s, enum reason why) {
-    s->ops->on_error(s, why);
+    if (!(s->flags & STREAM_OVER)) {
+        s->flags |= STREAM_OVER;
+        s->ops->on_error(s, why);
+    }
 }
 
 /* ---- the tail: bytes shown and not taken ---- */
 
-static bool tail_room(struct stream *s, size_t len, size_t cap) {
-    if (s->tail == NULL) {
-        s->tail = buf_new(s->loop->pool, max_size(len, cap));
-        return s->tail != NULL;
+/* The bytes move to a larger buf. Not buf_grow: somebody may refer to the old one. */
+static bool tail_room(struct stream *s, size_t cap) {
+    struct buf *old = s->tail;
+    if (old != NULL && old->cap >= cap) {
+        return true;
     }
-    return s->tail->cap >= cap || buf_grow(&s->tail, cap) != NULL;
+    struct buf *b = buf_new(s->loop->pool, cap);
+    if (b == NULL) {
+        stream_fail(s, REASON_NO_MEMORY);
+        return false;
+    }
+    if (old != NULL) {
+        memcpy(b->data, old->data, old->len);
+        b->len = old->len;
+    }
+    buf_unref(&s->tail);
+    s->tail = b;
+    return true;
 }
 
 /* Capacity for a tail of `len` bytes, given what is known about the whole message. */
@@ -46,8 +69,7 @@ static size_t tail_cap(const struct stream *s, size_t len) {
 
 static bool tail_put(struct stream *s, struct slice rest) {
     size_t have = s->tail == NULL ? 0 : s->tail->len;
-    if (!tail_room(s, have + rest.n, tail_cap(s, have + rest.n))) {
-        stream_fail(s, REASON_NO_MEMORY);
+    if (!tail_room(s, tail_cap(s, have + rest.n))) {
         return false;
     }
     memcpy(s->tail->data + s->tail->len, rest.p, rest.n);
@@ -55,45 +77,52 @@ static bool tail_put(struct stream *s, struct slice rest) {
     return true;
 }
 
-/* The first `used` bytes of the tail were taken. */
-static void tail_take(struct stream *s, size_t used) {
+/* The first `used` bytes of the tail were taken. False: the stream died of it. */
+static bool tail_take(struct stream *s, size_t used) {
     struct buf *tail = s->tail;
     if (used == 0) {
-        return;
+        return true;
     }
     s->tail = NULL;
     size_t rest = tail->len - used;
-    if (rest > 0) {
-        /* somebody may refer to the old bytes: the rest moves to a buf of its own */
-        tail_put(s, slice(tail->data + used, rest));
-    }
+    /* somebody may refer to the old bytes: the rest moves to a buf of its own */
+    bool alive = rest == 0 || tail_put(s, slice(tail->data + used, rest));
     buf_unref(&tail);
+    return alive;
 }
 
 /* ---- receiving ---- */
 
-/* Shows bytes that lie in the shared buf. False: the stream was closed meanwhile. */
-static bool stream_show_shared(struct stream *s, struct buf *b, size_t off, size_t len) {
+/* Returns what on_recv took. False: the stream was closed meanwhile. */
+static bool stream_show(struct stream *s, struct buf *b, struct slice in, size_t *used) {
+    size_t need = s->need;
     s->need = 0;
-    size_t used = s->ops->on_recv(s, b, slice(b->data + off, len));
+    *used = s->ops->on_recv(s, b, in);
     if (s->state != STREAM_OPEN) {
         return false;
     }
-    ASSERT(used <= len);
-    return used == len || (tail_put(s, slice(b->data + off + used, len - used)) && s->state == STREAM_OPEN);
+    ASSERT(*used <= in.n);
+    if (*used == 0 && s->need == 0) {
+        s->need = need; /* the same message, and nothing new is known about it */
+    }
+    return true;
+}
+
+/* Shows bytes that lie in the shared buf. False: the stream was closed meanwhile. */
+static bool stream_show_shared(struct stream *s, struct buf *b, size_t off, size_t len) {
+    size_t used;
+    if (!stream_show(s, b, slice(b->data + off, len), &used)) {
+        return false;
+    }
+    return used == len || tail_put(s, slice(b->data + off + used, len - used));
 }
 
 static bool stream_show_tail(struct stream *s) {
     struct buf *tail = buf_ref(s->tail);
-    s->need = 0;
-    size_t used = s->ops->on_recv(s, tail, slice(tail->data, tail->len));
-    bool open = s->state == STREAM_OPEN;
-    ASSERT(used <= tail->len);
+    size_t used;
+    bool open = stream_show(s, tail, slice(tail->data, tail->len), &used);
     buf_unref(&tail);
-    if (open) {
-        tail_take(s, used);
-    }
-    return open && s->state == STREAM_OPEN;
+    return open && tail_take(s, used);
 }
 
 /* The loop's shared buf with room behind what others still refer to. `s` may be closed during a callback: `loop` is not. */
@@ -109,32 +138,40 @@ static struct buf *shared_buf(struct loop *loop) {
     return b;
 }
 
-enum recv_rc { RECV_GOT, RECV_DRY, RECV_END };
+/* The peer's FIN. A large message that is cut off by it was not shown yet. */
+static void stream_end(struct stream *s) {
+    if (s->flags & STREAM_EOF) {
+        s->flags &= (uint16_t)~STREAM_READABLE;
+        return;
+    }
+    if (s->tail != NULL && s->need > s->tail->len && !stream_show_tail(s)) {
+        return;
+    }
+    if (!(s->flags & STREAM_PAUSED)) { /* else the FIN is still to be read after stream_resume */
+        s->flags = (uint16_t)((s->flags & ~STREAM_READABLE) | STREAM_EOF);
+        s->ops->on_eof(s);
+    }
+}
 
-/* What one system call returned, `asked` bytes at most. */
-static enum recv_rc recv_result(struct stream *s, ssize_t n, size_t asked) {
-    if (n < 0) {
-        int err = errno;
-        if (err == EAGAIN || err == EINTR) {
-            s->flags &= (uint8_t)~(err == EAGAIN ? STREAM_READABLE : 0);
-            return RECV_DRY;
+/* What one system call returned, `asked` bytes at most. True: there are bytes. */
+static bool recv_result(struct stream *s, ssize_t n, size_t asked) {
+    if (LIKELY(n > 0)) {
+        s->received += (uint64_t)n;
+        if ((size_t)n < asked && !(s->flags & STREAM_HUP)) {
+            s->flags &= (uint16_t)~STREAM_READABLE; /* a short read means drained: news makes a new event */
         }
-        stream_fail(s, reason_of_errno(err));
-        return RECV_END;
+        return true;
     }
     if (n == 0) {
-        s->flags &= (uint8_t)~STREAM_READABLE;
-        if (!(s->flags & STREAM_EOF)) {
-            s->flags |= STREAM_EOF;
-            s->ops->on_eof(s);
-        }
-        return RECV_END;
+        stream_end(s);
+    } else if (errno == EAGAIN) {
+        s->flags &= (uint16_t)~STREAM_READABLE;
+    } else if (errno == EINTR) {
+        stream_left_over(s);
+    } else {
+        stream_fail(s, reason_of_errno(errno));
     }
-    s->received += (uint64_t)n;
-    if ((size_t)n < asked && !(s->flags & STREAM_HUP)) {
-        s->flags &= (uint8_t)~STREAM_READABLE; /* a short read means drained: news makes a new event */
-    }
-    return RECV_GOT;
+    return false;
 }
 
 /* Small or no tail: it goes in front of the new bytes, in the shared buf. */
@@ -148,7 +185,7 @@ static bool recv_shared(struct stream *s) {
     }
     size_t room = b->cap - off - have;
     ssize_t n = recv(s->fd, b->data + off + have, room, 0);
-    if (recv_result(s, n, room) != RECV_GOT) {
+    if (!recv_result(s, n, room)) {
         return false;
     }
     buf_unref(&s->tail);
@@ -163,9 +200,9 @@ static bool recv_shared(struct stream *s) {
 static bool recv_tail(struct stream *s) {
     struct loop *loop = s->loop;
     struct buf *tail = s->tail, *b = shared_buf(loop);
-    size_t want = s->need > tail->len ? s->need : tail->len + TAIL_FIRST;
-    if (tail->cap == tail->len && buf_grow(&s->tail, min_size(want, 2 * tail->cap + TAIL_FIRST)) == NULL) {
-        stream_fail(s, REASON_NO_MEMORY);
+    size_t want = s->need > tail->len ? s->need : 2 * tail->len + TAIL_FIRST;
+    bool full = tail->cap - tail->len < min_size(want - tail->len, TAIL_SMALL);
+    if (full && !tail_room(s, min_size(want, 2 * tail->cap + TAIL_FIRST))) {
         return false;
     }
     tail = s->tail;
@@ -174,7 +211,7 @@ static bool recv_tail(struct stream *s) {
     size_t behind = tail->len + room == want ? b->cap - off : 0;
     struct iovec iov[2] = {{tail->data + tail->len, room}, {b->data + off, behind}};
     ssize_t n = readv(s->fd, iov, behind > 0 ? 2 : 1);
-    if (recv_result(s, n, room + behind) != RECV_GOT) {
+    if (!recv_result(s, n, room + behind)) {
         return false;
     }
     size_t mine = min_size((size_t)n, room), extra = (size_t)n - mine;
@@ -189,18 +226,17 @@ static bool recv_tail(struct stream *s) {
         if (s->tail == NULL && !(s->flags & STREAM_PAUSED)) {
             go_on = stream_show_shared(s, b, off, extra);
         } else {
-            go_on = tail_put(s, slice(b->data + off, extra)) && s->state == STREAM_OPEN;
-            if (go_on && !(s->flags & STREAM_PAUSED)) {
-                go_on = stream_show_tail(s);
-            }
+            go_on = tail_put(s, slice(b->data + off, extra)) && ((s->flags & STREAM_PAUSED) || stream_show_tail(s));
         }
     }
     buf_unref(&b);
     return go_on;
 }
 
+/* SHOW: resumed inside on_recv, which comes again before anything new does. */
 static void stream_read(struct stream *s) {
-    for (int i = 0; s->state == STREAM_OPEN && (s->flags & STREAM_READABLE) && !(s->flags & STREAM_PAUSED); i++) {
+    const unsigned all = STREAM_READABLE | STREAM_PAUSED | STREAM_SHOW;
+    for (int i = 0; s->state == STREAM_OPEN && (s->flags & all) == STREAM_READABLE; i++) {
         if (i == RECVS_PER_TURN) {
             stream_left_over(s);
             return;
@@ -224,7 +260,6 @@ static void stream_connected(struct stream *s, unsigned ready) {
         stream_fail(s, reason_of_errno(err));
         return;
     }
-    /* An event of an earlier descriptor with the same number says nothing about this one. */
     if (!(ready & READY_OUT) || getpeername(s->fd, (struct sockaddr *)(void *)&peer.sa, &peer_len) != 0) {
         return;
     }
@@ -232,51 +267,64 @@ static void stream_connected(struct stream *s, unsigned ready) {
     s->ops->on_connect(s);
 }
 
-void stream_on_ready(struct stream *s, unsigned ready) {
-    if (s->state == STREAM_CONNECTING) {
-        stream_connected(s, ready);
-    }
-    if (s->state != STREAM_OPEN) {
-        return;
-    }
-    if (ready & (READY_IN | READY_HUP | READY_ERR)) {
-        s->flags |= STREAM_READABLE | ((ready & (READY_HUP | READY_ERR)) ? STREAM_HUP : 0);
-    }
-    if ((ready & READY_ERR) && (s->flags & STREAM_PAUSED)) {
-        int err = 0;
-        socklen_t len = sizeof err;
-        getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len);
-        stream_fail(s, err != 0 ? reason_of_errno(err) : REASON_RESET);
-        return;
-    }
-    if ((ready & READY_OUT) && (s->flags & STREAM_SHORT)) {
-        s->flags &= (uint8_t)~STREAM_SHORT;
-        s->ops->on_room(s);
-        if (s->state != STREAM_OPEN) {
-            return;
-        }
-    }
-    if (s->flags & STREAM_SHOW) {
-        return; /* the tail comes first: stream_on_left_over */
-    }
-    stream_read(s);
+/* What SO_ERROR says, once: it is forgotten when it is read. */
+static enum reason stream_sock_error(const struct stream *s) {
+    int err = 0;
+    socklen_t len = sizeof err;
+    getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    return err != 0 ? reason_of_errno(err) : REASON_RESET;
 }
 
-void stream_on_left_over(struct stream *s) {
-    if (s->flags & STREAM_FAILED) {
-        stream_fail(s, (enum reason)s->events);
-        return;
-    }
-    if (s->state != STREAM_OPEN || (s->flags & STREAM_PAUSED)) {
-        return;
-    }
-    if (s->flags & STREAM_SHOW) {
-        s->flags &= (uint8_t)~STREAM_SHOW;
+/* First the tail if it is owed, then what there is to receive, then the news that the connection is dead: at once when
+ * paused, else behind the last byte. recv tells no error behind a FIN, so the event has to. */
+static void stream_run(struct stream *s) {
+    if ((s->flags & (STREAM_SHOW | STREAM_PAUSED)) == STREAM_SHOW) {
+        s->flags &= (uint16_t)~STREAM_SHOW;
         if (s->tail != NULL && !stream_show_tail(s)) {
             return;
         }
     }
     stream_read(s);
+    if (UNLIKELY(s->flags & STREAM_ERROR) && s->state == STREAM_OPEN &&
+        ((s->flags & STREAM_PAUSED) || !(s->flags & (STREAM_READABLE | STREAM_SHOW)))) {
+        stream_fail(s, stream_sock_error(s));
+    }
+}
+
+void stream_on_ready(struct stream *s, unsigned ready) {
+    if (s->flags & STREAM_OVER) {
+        return;
+    }
+    if (s->state == STREAM_CONNECTING) {
+        stream_connected(s, ready);
+        ready &= ~(unsigned)READY_OUT; /* that was on_connect */
+    }
+    if (s->state != STREAM_OPEN) {
+        return;
+    }
+    if (ready & (READY_IN | READY_HUP | READY_ERR)) {
+        s->flags |= STREAM_READABLE | ((ready & (READY_HUP | READY_ERR)) ? STREAM_HUP : 0) |
+                    ((ready & READY_ERR) ? STREAM_ERROR : 0);
+    }
+    if ((ready & READY_OUT) && (s->flags & STREAM_SHORT)) {
+        s->flags &= (uint16_t)~STREAM_SHORT;
+        s->ops->on_room(s);
+        if (s->state != STREAM_OPEN) {
+            return;
+        }
+    }
+    stream_run(s);
+}
+
+void stream_on_left_over(struct stream *s) {
+    if (s->state != STREAM_OPEN || (s->flags & STREAM_OVER)) {
+        return;
+    }
+    bool failed = (s->flags & STREAM_FAILED) != 0;
+    stream_run(s);
+    if (failed && s->state == STREAM_OPEN) {
+        stream_fail(s, s->why);
+    }
 }
 
 /* ---- calls ---- */
@@ -318,6 +366,7 @@ enum reason stream_connect(struct loop *loop, struct stream *s, const struct str
         return why;
     }
     stream_begin(s, loop, ops, fd, STREAM_CONNECTING);
+    backend_forget_events(loop->backend, s);
     if (!backend_watch_stream(loop->backend, s)) {
         stream_close(s);
         return REASON_NO_MEMORY;
@@ -333,15 +382,13 @@ void stream_accept(struct listener *l, int fd, struct stream *s, const struct st
         set_keepalive(fd);
     }
     if (!backend_watch_stream(l->loop->backend, s)) {
-        s->flags |= STREAM_FAILED;
-        s->events = REASON_NO_MEMORY;
-        stream_left_over(s);
+        stream_owe_error(s, REASON_NO_MEMORY);
     }
 }
 
 size_t stream_send(struct stream *s, const struct iovec *iov, int n) {
     ASSERT(s->state == STREAM_OPEN);
-    if (s->flags & STREAM_FAILED) {
+    if (UNLIKELY(s->flags & (STREAM_FAILED | STREAM_OVER))) {
         return 0;
     }
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
@@ -351,9 +398,7 @@ size_t stream_send(struct stream *s, const struct iovec *iov, int n) {
     }
     ssize_t sent = n == 1 ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) : sendmsg(s->fd, &m, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        s->flags |= STREAM_FAILED;
-        s->events = (uint32_t)reason_of_errno(errno);
-        stream_left_over(s);
+        stream_owe_error(s, reason_of_errno(errno));
         return 0;
     }
     size_t done = sent < 0 ? 0 : (size_t)sent;
@@ -369,8 +414,8 @@ void stream_pause(struct stream *s) {
 
 void stream_resume(struct stream *s) {
     if (s->flags & STREAM_PAUSED) {
-        s->flags &= (uint8_t)~STREAM_PAUSED;
-        s->flags |= s->tail != NULL ? STREAM_SHOW : 0;
+        s->flags &= (uint16_t)~STREAM_PAUSED;
+        s->flags |= STREAM_SHOW; /* inside on_recv, what it will not have taken is no tail yet */
         stream_left_over(s);
     }
 }
@@ -409,9 +454,9 @@ const char *stream_peer(const struct stream *s, char *to, size_t room) {
         return to;
     }
     peer.len = len;
-    if (addr_is_unix(&peer)) {
-        snprintf(to, room, "unix");
-        return to;
+    addr_text(&peer, to, room);
+    if (to[0] == '\0') {
+        snprintf(to, room, "unix"); /* a client's own end has no path */
     }
-    return addr_text(&peer, to, room);
+    return to;
 }

@@ -51,7 +51,11 @@ static bool serve(void *ctx) {
             if (sim_peer_eof(s->conns[k])) {
                 sim_peer_free(&s->conns[k]);
                 moved = true;
-            } else if (!s->stalled && !s->broken[k]) {
+            } else if (s->stalled || s->broken[k]) {
+                continue;
+            } else if (sim_peer_in(s->conns[k]).n > 0 && sim_below(3) == 0) {
+                moved = true; /* later: connections are not served in order of age */
+            } else {
                 moved |= model_serve(s->model, &s->states[k], s->conns[k], 1 + sim_below(8)) > 0;
             }
         }

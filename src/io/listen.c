@@ -1,6 +1,7 @@
 #include "io/io_state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
@@ -69,21 +70,25 @@ static enum reason listen_tcp(const struct addr *a, const struct bind_opts *o, i
     return REASON_NONE;
 }
 
-/* A path that nobody answers on is left over from a crash and is replaced; nothing but a socket is ever removed. */
+/* A path that nobody answers on is left over from a crash and is replaced. Nothing but a socket is ever removed, and only
+ * when its owner is known to be gone: one that we may not reach, or of another type, has a living owner. */
 static enum reason unix_clear(const struct addr *a) {
     const char *path = (const char *)a->sa.bytes + offsetof(struct sockaddr_un, sun_path);
     struct stat st;
     if (lstat(path, &st) != 0) {
         return REASON_NONE;
     }
+    if (!S_ISSOCK(st.st_mode)) {
+        return REASON_IN_USE;
+    }
     int fd = open_socket(a);
     if (fd < 0) {
         return reason_of_errno(errno);
     }
-    bool alive = connect(fd, (const struct sockaddr *)(const void *)&a->sa, a->len) == 0 || errno == EAGAIN;
+    int err = connect(fd, (const struct sockaddr *)(const void *)&a->sa, a->len) == 0 ? 0 : errno;
     close(fd);
-    if (alive || !S_ISSOCK(st.st_mode)) {
-        return REASON_IN_USE;
+    if (err != ECONNREFUSED) {
+        return err == EACCES || err == EPERM ? REASON_ACCESS : REASON_IN_USE;
     }
     return unlink(path) == 0 ? REASON_NONE : reason_of_errno(errno);
 }
@@ -98,23 +103,27 @@ static enum reason listen_unix(const struct addr *a, const struct bind_opts *o, 
     if (fds[0] < 0) {
         return reason_of_errno(errno);
     }
-    if (sock_bind(fds[0], a) != 0 || (o->unix_mode != 0 && chmod(path, (mode_t)o->unix_mode) != 0) ||
-        listen(fds[0], o->backlog) != 0) {
+    if (sock_bind(fds[0], a) != 0) {
         why = reason_of_errno(errno);
         close(fds[0]);
         return why;
     }
-    for (unsigned i = 1; i < n; i++) {
-        fds[i] = dup(fds[0]);
-        if (fds[i] < 0) {
-            why = reason_of_errno(errno);
-            while (i-- > 0) {
-                close(fds[i]);
-            }
-            return why;
+    unsigned have = 1;
+    /* the permission bits before listen: until then nobody can connect */
+    if ((o->unix_mode == 0 || chmod(path, (mode_t)o->unix_mode) == 0) && listen(fds[0], o->backlog) == 0) {
+        while (have < n && (fds[have] = fcntl(fds[0], F_DUPFD_CLOEXEC, 0)) >= 0) {
+            have++;
+        }
+        if (have == n) {
+            return REASON_NONE;
         }
     }
-    return REASON_NONE;
+    why = reason_of_errno(errno);
+    unlink(path);
+    while (have > 0) {
+        close(fds[--have]);
+    }
+    return why;
 }
 
 enum reason listen_open(const struct addr *a, const struct bind_opts *o, int *fds, unsigned n) {
@@ -129,20 +138,24 @@ static bool is_unix(int fd) {
     return getsockname(fd, (struct sockaddr *)(void *)&a.sa, &len) == 0 && a.sa.family == AF_UNIX;
 }
 
+static void listener_watch(struct listener *l) {
+    if (!backend_watch_listener(l->loop->backend, l, is_unix(l->fd))) {
+        timer_set(l->loop, &l->again, l->loop->now + ACCEPT_AGAIN_USEC); /* no memory: try again */
+    }
+}
+
 static void listener_on_timer(struct timer *t) {
-    struct listener *l = CONTAINER_OF(t, struct listener, again);
-    backend_watch_listener(l->loop->backend, l, is_unix(l->fd));
+    listener_watch(CONTAINER_OF(t, struct listener, again));
 }
 
 void listener_start(struct loop *loop, struct listener *l, const struct listener_ops *ops, int fd) {
     *l = (struct listener){.loop = loop, .ops = ops, .fd = fd, .fd_offered = -1};
     timer_init(&l->again, listener_on_timer);
-    if (!backend_watch_listener(loop->backend, l, is_unix(fd))) {
-        timer_set(loop, &l->again, loop->now + ACCEPT_AGAIN_USEC);
-    }
+    listener_watch(l);
 }
 
-/* Out of descriptors or memory: leave the queue to the kernel for a while instead of spinning. */
+/* Out of descriptors or memory, or something that would come back at once: leave the queue to the kernel for a while
+ * instead of spinning. */
 static void listener_pause(struct listener *l, int err) {
     backend_unwatch(l->loop->backend, l->fd);
     timer_set(l->loop, &l->again, l->loop->now + ACCEPT_AGAIN_USEC);
@@ -154,11 +167,12 @@ void listener_on_ready(struct listener *l) {
         int one = 1;
         int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-                listener_pause(l, errno);
+            int err = errno;
+            if (err == ECONNABORTED || err == EINTR) {
+                continue; /* that client is gone already */
             }
-            if (errno == ECONNABORTED || errno == EINTR) {
-                continue;
+            if (err != EAGAIN) {
+                listener_pause(l, err);
             }
             return;
         }

@@ -24,7 +24,6 @@ struct query {
     struct resolver *resolver;
     struct lookup *lookup; /* NULL: cancelled */
     struct timer timer;    /* answered: call back in the next turn */
-    bool answered;
     struct addr addrs[RESOLVE_MAX];
     unsigned n;
     uint32_t ttl;
@@ -82,7 +81,7 @@ struct resolver *resolver_new(struct loop *loop) {
 }
 
 static void query_free(struct query *q) {
-    timer_cancel(q->resolver->loop, &q->timer);
+    list_remove(&q->timer.link);
     list_remove(&q->link);
     mem_free(q);
 }
@@ -108,6 +107,7 @@ void resolver_free(struct resolver **rp) {
 static void query_on_timer(struct timer *t) {
     struct query *q = CONTAINER_OF(t, struct query, timer);
     struct lookup *l = q->lookup;
+    list_remove(&q->link); /* the callback may free the resolver */
     if (l != NULL) {
         l->resolver = NULL;
         l->query = NULL;
@@ -116,11 +116,15 @@ static void query_on_timer(struct timer *t) {
     query_free(q);
 }
 
+/* In the next turn, however quickly the answer was known. */
+static void query_answered(struct query *q) {
+    timer_set(q->resolver->loop, &q->timer, q->resolver->loop->now);
+}
+
 static void query_on_answer(void *ctx, int status, int timeouts, struct ares_addrinfo *answer) {
     struct query *q = ctx;
-    q->answered = true;
     q->ttl = TTL_UNKNOWN;
-    q->why = status == ARES_SUCCESS ? "" : ares_strerror(status);
+    q->why = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status); /* said only when there is no address */
     for (struct ares_addrinfo_node *n = answer != NULL ? answer->nodes : NULL; n != NULL && q->n < RESOLVE_MAX; n = n->ai_next) {
         if (n->ai_addrlen > sizeof q->addrs[0].sa) {
             continue;
@@ -134,7 +138,7 @@ static void query_on_answer(void *ctx, int status, int timeouts, struct ares_add
     if (answer != NULL) {
         ares_freeaddrinfo(answer);
     }
-    timer_set(q->resolver->loop, &q->timer, q->resolver->loop->now);
+    query_answered(q);
 }
 
 void lookup_start(struct resolver *r, struct lookup *l, const char *host, uint16_t port, lookup_fn *fn) {
@@ -144,6 +148,14 @@ void lookup_start(struct resolver *r, struct lookup *l, const char *host, uint16
     timer_init(&q->timer, query_on_timer);
     list_push(&r->queries, &q->link);
     *l = (struct lookup){.fn = fn, .resolver = r, .port = port, .query = q};
+    if (addr_ip(&q->addrs[0], slice_str(host), port)) {
+        /* c-ares 1.18 asks the name server for an IPv4 address as if it were a name when the family is open */
+        q->n = 1;
+        q->ttl = TTL_UNKNOWN;
+        q->why = "";
+        query_answered(q);
+        return;
+    }
     char service[8];
     char *to = service + sizeof service - 1;
     *to = '\0';

@@ -73,6 +73,9 @@ void loop_wake(struct loop *loop) {
 }
 
 static int64_t loop_wait_usec(struct loop *loop, int64_t max_wait) {
+    if (max_wait == 0) {
+        return 0;
+    }
     int64_t next = wheel_next(&loop->wheel);
     if (next == INT64_MAX) {
         return max_wait;

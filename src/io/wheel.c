@@ -57,12 +57,16 @@ static void wheel_cascade(struct wheel *w, int level) {
 void wheel_advance(struct wheel *w, int64_t now_usec, struct list *due) {
     uint64_t to = (uint64_t)now_usec / WHEEL_TICK_USEC;
     while (w->now < to) {
-        /* Nothing left in this round of the lowest level: go to its end at once. */
-        uint64_t end = w->now | (WHEEL_SLOTS - 1);
-        if (w->used[0] == 0 && end < to) {
-            w->now = end;
+        /* Nothing left in this round of the lowest levels: go to its end at once. */
+        uint64_t end = w->now;
+        for (int l = 0; l < WHEEL_LEVELS && w->used[l] == 0; l++) {
+            uint64_t round = end | ((UINT64_C(1) << (6 * (l + 1))) - 1);
+            if (round >= to) {
+                break;
+            }
+            end = round;
         }
-        w->now++;
+        w->now = end + 1;
         for (int l = 1; l < WHEEL_LEVELS && (w->now & ((UINT64_C(1) << (6 * l)) - 1)) == 0; l++) {
             wheel_cascade(w, l);
         }

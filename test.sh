@@ -146,9 +146,11 @@ build() {
 # Some kernels place memory where ThreadSanitizer does not expect it: without randomisation it works (set below).
 prefix=()
 
-meson_tests() { # meson_tests NAME DIR SECONDS
-    counted "$1" "$3" count_meson "$2/meson-logs/testlog.json" \
-        "${prefix[@]}" meson test -C "$2" --no-rebuild --print-errorlogs --timeout-multiplier 3
+meson_tests() { # meson_tests NAME DIR SECONDS ARGUMENT... (of meson test)
+    local name=$1 dir=$2 limit=$3
+    shift 3
+    counted "$name" "$limit" count_meson "$dir/meson-logs/testlog.json" \
+        "${prefix[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier 3 "$@"
 }
 
 real_tests() { # real_tests NAME DIR SECONDS ARGUMENT... (of pytest)
@@ -208,7 +210,7 @@ fi
 
 if build build-tsan gcc "${debug[@]}" -Db_sanitize=thread; then
     ./build-tsan/kvmux -V >/dev/null 2>&1 || prefix=(setarch -R)
-    meson_tests unit-tsan build-tsan $limit
+    meson_tests unit-tsan build-tsan $limit --no-suite sim # the simulator has one thread
     real_tests real-tsan build-tsan $limit
     prefix=()
 else

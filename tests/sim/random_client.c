@@ -278,6 +278,9 @@ void rnd_client_ask(struct rnd *r, struct rnd_client *c) {
 void rnd_client_send(struct rnd *r, struct rnd_client *c, size_t n) {
     size_t left = c->out_len - c->out_off;
     n = n < left ? n : left;
+    if (n == 0) {
+        return;
+    }
     sim_peer_send(c->conn, slice(c->out + c->out_off, n));
     c->out_off += n;
     if (c->out_off == c->out_len) {

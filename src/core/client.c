@@ -1,5 +1,7 @@
 #include "core/client.h"
 
+#include "base/mem.h"
+
 #include "core/dispatch.h"
 #include "core/runs.h"
 #include "core/worker_state.h"
@@ -16,7 +18,7 @@ static struct worker *worker_of(const struct client *c) {
 static bool client_full(const struct client *c) {
     const struct conf_pool *conf = c->pool->conf;
     size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer;
-    return c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
+    return c->greeting || c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
 }
 
 static void client_pause(struct client *c) {
@@ -69,6 +71,10 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         if (UNLIKELY(rc == PARSE_BAD)) {
             client_refuse(c, m);
             used = in.n;
+            break;
+        }
+        if (UNLIKELY((m->cmd->flags & CMD_STATE) && m->route == ROUTE_LOCAL && c->fifo.head != NULL)) {
+            client_pause(c); /* it may change the profile: not before everything earlier is answered */
             break;
         }
         used += m->raw.n;
@@ -169,7 +175,8 @@ static void client_flushed(struct client *c) {
     if (stream_paused(&c->stream) && c->state == CLIENT_OPEN) {
         const struct conf_pool *conf = c->pool->conf;
         size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer / 2;
-        if (c->nreqs <= (uint64_t)conf->client_max_requests / 2 && c->bytes <= room) {
+        if (c->fifo.head == NULL ||
+            (!c->greeting && c->nreqs <= (uint64_t)conf->client_max_requests / 2 && c->bytes <= room)) {
             stream_resume(&c->stream);
         }
     }
@@ -269,7 +276,11 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
     struct worker *w = pool->worker;
     struct client *c = freelist_get(&w->clients);
     *c = (struct client){.pool = pool, .id = w->next_client++};
-    c->session.authed = pool->conf->redis_auth == NULL;
+    c->session = (struct session){
+        .authed = pool->conf->redis_auth == NULL,
+        .db = (uint32_t)pool->conf->redis_db,
+        .id = (uint64_t)c->id * w->opts.shared->workers + w->opts.index + 1,
+    };
     queue_init(&c->fifo);
     stage_init(&c->stage, &w->bufs);
     timer_init(&c->timer, client_on_timer);
@@ -316,14 +327,15 @@ void client_close(struct client *c, enum reason why) {
         req_unlink_client(r);
     }
     stage_release(&c->stage);
+    mem_free(c->session.name);
     bool clean = reason_bucket(why) == REASON_BUCKET_EOF;
     if (!c->refused) {
         metric_add(&c->pool->stats.v[clean ? POOL_client_eof : POOL_client_err], 1);
     }
-    metric_sub(&c->pool->stats.v[POOL_client_connections], 1);
     if (!c->refused) {
-        __atomic_sub_fetch(c->pool->nclients, 1, __ATOMIC_RELAXED);
+        __atomic_sub_fetch(c->pool->nclients, 1, __ATOMIC_RELEASE); /* whoever reads the statistics finds the place free */
     }
+    metric_sub(&c->pool->stats.v[POOL_client_connections], 1);
     worker_connection(w, -1);
     w->nclients--;
     list_remove(&c->link);

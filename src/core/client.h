@@ -34,6 +34,7 @@ struct client {
     bool blocked;    /* the socket is full: on_room follows */
     bool eof;        /* the peer's FIN was seen */
     bool refused;    /* turned away: one too many */
+    bool greeting;   /* waits for the servers to agree to a new profile (greet.h) */
     enum reason why; /* CLOSING and LINGER: for the statistics and the log */
 };
 

@@ -1,6 +1,7 @@
 #include "core/dispatch.h"
 
 #include "core/fan.h"
+#include "core/greet.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -13,7 +14,7 @@ void dispatch_to(struct server *s, struct req *r, struct buf *b, const struct ms
     /* A command that changes its connection must never travel on one that others share. */
     ASSERT(!(m->cmd->flags & CMD_STATE));
     const struct client *c = (r->flags & REQ_PART) ? r->fan->whole->client : r->client;
-    struct uplink *u = server_uplink(s, c, &why);
+    struct uplink *u = server_uplink(s, c, r->profile, &why);
     if (u == NULL) {
         req_fail(r, why);
         return;
@@ -75,8 +76,9 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
         .pool = pool->conf->name,
     };
     struct out out = {&r->bytes, &c->stage};
-    bool close = pool->front->local(m, &c->session, &facts, &out);
-    req_done(r);
+    struct session next = c->session;
+    bool close = pool->front->local(m, &next, &facts, &out);
+    greet_start(r, &next);
     return close;
 }
 
@@ -114,6 +116,7 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
     struct req *r = req_new(pool, m->cmd, c);
     r->size = (uint32_t)m->raw.n;
     r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : 0;
+    r->profile = session_profile(&c->session);
     c->nreqs++;
     c->bytes += r->size;
     queue_push(&c->fifo, &r->client_link);

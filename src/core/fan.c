@@ -3,11 +3,12 @@
 #include "base/mem.h"
 #include "core/client.h"
 #include "core/dispatch.h"
+#include "core/greet.h"
 #include "core/worker_state.h"
 
 #define NO_PART UINT32_MAX
 
-static struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys) {
+struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys) {
     size_t head = sizeof(struct fan) + nparts * sizeof(struct fan_part);
     struct fan *f = mem_zalloc(head + nkeys * sizeof *f->owner);
     f->whole = whole;
@@ -23,12 +24,15 @@ static void fan_free(struct fan *f) {
     for (uint32_t i = 0; i < f->nparts; i++) {
         rope_fini(&f->parts[i].reply);
     }
+    mem_free(f->next);
     mem_free(f);
 }
 
-static struct req *fan_part_new(struct fan *f, struct req *whole, uint32_t i) {
+struct req *fan_part_new(struct fan *f, uint32_t i) {
+    struct req *whole = f->whole;
     struct req *part = req_new(whole->pool, whole->cmd, NULL);
     part->flags = REQ_PART;
+    part->profile = whole->profile;
     part->fan = f;
     part->part = (uint16_t)i;
     f->parts[i].req = part;
@@ -104,7 +108,7 @@ void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
         f->owner[i] = (uint16_t)owners[i];
     }
     for (uint32_t p = 0; p < nparts; p++) {
-        fan_part_new(f, whole, p);
+        fan_part_new(f, p);
     }
     for (uint32_t p = 0; p < nparts; p++) {
         dispatch_to(&pool->servers[servers[p]], f->parts[p].req, b, m, keys + start[p], start[p + 1] - start[p]);
@@ -115,7 +119,7 @@ void fan_all(struct req *whole, struct buf *b, const struct msg *m) {
     struct pool *pool = whole->pool;
     struct fan *f = fan_new(whole, pool->nservers, 0);
     for (uint32_t s = 0; s < pool->nservers; s++) {
-        fan_part_new(f, whole, s);
+        fan_part_new(f, s);
     }
     for (uint32_t s = 0; s < pool->nservers; s++) {
         dispatch_to(&pool->servers[s], f->parts[s].req, b, m, NULL, 0);
@@ -156,7 +160,11 @@ static void fan_part_ended(struct fan *f, struct req *part) {
     }
     struct req *whole = f->whole;
     if (whole != NULL) {
-        fan_merge(f);
+        if (f->next != NULL) {
+            greet_done(f);
+        } else {
+            fan_merge(f);
+        }
         whole->fan = NULL;
     }
     fan_free(f);
@@ -177,5 +185,8 @@ void fan_part_fail(struct req *part, enum reason why) {
 }
 
 void fan_abandon(struct fan *f) {
+    if (f->next != NULL && f->next->name != f->whole->client->session.name) {
+        mem_free(f->next->name);
+    }
     f->whole = NULL;
 }

@@ -5,6 +5,7 @@
 #include "core/req.h"
 
 struct msg;
+struct session;
 
 struct fan_part {
     struct req *req;     /* NULL once it ended */
@@ -16,6 +17,7 @@ struct fan {
     struct req *whole; /* NULL: the client left */
     uint32_t nparts, pending;
     uint32_t nkeys;
+    struct session *next; /* of a change of profile (greet.h): what the client becomes when all agree; else NULL */
     uint16_t *owner; /* part of each key, in request order; NULL: the parts have no keys of their own */
     struct fan_part parts[];
 };
@@ -24,6 +26,10 @@ struct fan {
 void fan_split(struct req *, struct buf *, const struct msg *);
 /* Sends the whole request to every server. */
 void fan_all(struct req *, struct buf *, const struct msg *);
+
+/* For those who send something of their own to several servers: `nparts` parts, each to be made and queued by the caller. */
+struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys);
+struct req *fan_part_new(struct fan *, uint32_t part);
 
 void fan_part_done(struct req *part);
 void fan_part_fail(struct req *part, enum reason);

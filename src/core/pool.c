@@ -14,6 +14,7 @@ void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, u
         .index = index,
         .nclients = &w->opts.shared->clients[index],
         .timeout = conf->timeout * 1000,
+        .base_profile = (uint32_t)conf->redis_db,
     };
     list_init(&p->clients);
     p->servers = mem_zalloc(p->nservers * sizeof *p->servers);

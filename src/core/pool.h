@@ -8,6 +8,8 @@
 
 struct worker;
 
+#define POOL_KNOWN_MAX 64
+
 struct pool {
     struct worker *worker;
     const struct conf_pool *conf;
@@ -18,6 +20,9 @@ struct pool {
     struct list clients;
     uint32_t *nclients; /* of all workers, atomic */
     int64_t timeout;    /* usec; 0: none */
+    uint64_t base_profile; /* of a client that asked for nothing */
+    uint64_t known[POOL_KNOWN_MAX]; /* other profiles that the servers agreed to (greet.h) */
+    uint32_t nknown;
     struct log_limit refused_log;
     struct pool_block stats;
 };

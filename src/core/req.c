@@ -75,11 +75,11 @@ struct stage *req_stage(struct req *r) {
 
 void req_unlink_client(struct req *r) {
     ASSERT(r->client != NULL);
-    r->client = NULL;
     if (r->fan != NULL && !(r->flags & REQ_PART)) {
         fan_abandon(r->fan);
         r->fan = NULL;
     }
+    r->client = NULL;
     if (r->uplink == NULL) {
         req_free(r);
     }

@@ -41,6 +41,7 @@ struct req {
     struct uplink *uplink; /* NULL: in no queue */
     struct fan *fan;       /* of a part: the whole; of the whole: its parts; else NULL */
     const struct cmd *cmd;
+    uint64_t profile; /* of its client when it was sent (proto.h) */
     int64_t deadline; /* usec; INT64_MAX: none */
     struct rope bytes;
     uint32_t size; /* of the request, in bytes */
@@ -48,7 +49,7 @@ struct req {
     uint8_t state, flags;
 };
 
-struct req *req_new(struct pool *, const struct cmd *, struct client *);
+struct req *req_new(struct pool *, const struct cmd *, struct client *); /* its client may be NULL */
 /* Tells how it ended, to the client or the fan; the request must be in no uplink queue, or be marked to stay there. */
 void req_done(struct req *);                   /* `bytes` hold the reply */
 void req_fail(struct req *, enum reason);      /* the reply is an error made here */

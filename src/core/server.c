@@ -12,9 +12,22 @@
 #define BACKOFF_MIN_USEC 20000
 #define BACKOFF_MAX_USEC 2000000
 
+#define PROFILE_IDLE_USEC 60000000
+#define PROFILE_AGAIN_USEC 1000000 /* a refused greeting is not tried again before */
+
+static uint32_t nslots(const struct server *s) {
+    return (uint32_t)s->pool->conf->server_connections;
+}
+
+static void profile_init(struct profile *p, struct server *s, uint64_t key) {
+    *p = (struct profile){.server = s, .key = key};
+    p->slots = mem_zalloc(nslots(s) * sizeof(struct uplink *));
+}
+
 void server_init(struct server *s, struct pool *pool, uint32_t index) {
     *s = (struct server){.pool = pool, .index = index, .conf = &pool->conf->servers[index]};
-    s->slots = mem_zalloc((size_t)pool->conf->server_connections * sizeof(struct uplink *));
+    profile_init(&s->base, s, pool->base_profile);
+    list_init(&s->others);
     list_init(&s->suspects);
     if (s->conf->addr.len > 0) {
         s->addrs[0] = s->conf->addr;
@@ -22,12 +35,90 @@ void server_init(struct server *s, struct pool *pool, uint32_t index) {
     }
 }
 
-void server_fini(struct server *s) {
-    mem_free(s->slots);
+static void profile_free(struct profile *p) {
+    list_remove(&p->link);
+    p->server->nothers--;
+    mem_free(p->slots);
+    mem_free(p);
 }
 
-static uint32_t nslots(const struct server *s) {
-    return (uint32_t)s->pool->conf->server_connections;
+void server_fini(struct server *s) {
+    LIST_EACH_SAFE(&s->others, l) {
+        profile_free(CONTAINER_OF(l, struct profile, link));
+    }
+    mem_free(s->base.slots);
+}
+
+static void profile_close_slots(struct profile *p, enum reason why) {
+    for (uint32_t i = 0; i < nslots(p->server); i++) {
+        if (p->slots[i] != NULL) {
+            uplink_close(p->slots[i], why);
+        }
+    }
+}
+
+/* Closes the uplinks of a profile if none of them has work. */
+static bool profile_close_idle(struct profile *p) {
+    LIST_EACH(&p->server->suspects, l) {
+        if (CONTAINER_OF(l, struct uplink, link)->profile == p) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < nslots(p->server); i++) {
+        if (p->slots[i] != NULL && p->slots[i]->nsend + p->slots[i]->nwait > 0) {
+            return false;
+        }
+    }
+    profile_close_slots(p, REASON_IDLE);
+    profile_free(p);
+    return true;
+}
+
+/* Room for one more: the profile that was used longest ago, and is idle, goes. */
+static bool server_evict_profile(struct server *s) {
+    LIST_EACH(&s->others, l) { /* in the order of their last use */
+        if (profile_close_idle(CONTAINER_OF(l, struct profile, link))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* NULL: there are too many, and all are busy. */
+static struct profile *server_profile(struct server *s, uint64_t key) {
+    if (LIKELY(key == s->base.key)) {
+        return &s->base;
+    }
+    struct profile *p = NULL;
+    LIST_EACH(&s->others, l) {
+        struct profile *o = CONTAINER_OF(l, struct profile, link);
+        if (o->key == key) {
+            p = o;
+            list_remove(&p->link);
+            break;
+        }
+    }
+    if (p == NULL) {
+        if (s->nothers >= (uint64_t)s->pool->conf->server_profiles && !server_evict_profile(s)) {
+            return NULL;
+        }
+        p = mem_zalloc(sizeof *p);
+        profile_init(p, s, key);
+        s->nothers++;
+    }
+    list_push(&s->others, &p->link);
+    p->used_at = worker_now(s->pool->worker);
+    return p;
+}
+
+void server_upkeep(struct server *s) {
+    int64_t idle_since = worker_now(s->pool->worker) - PROFILE_IDLE_USEC;
+    LIST_EACH_SAFE(&s->others, l) {
+        struct profile *p = CONTAINER_OF(l, struct profile, link);
+        if (p->used_at < idle_since) {
+            profile_close_idle(p);
+        }
+    }
 }
 
 /* Does this client still wait for something on a suspect uplink of this server? Rare, so a walk over its requests. */
@@ -49,7 +140,7 @@ static struct uplink *server_pinned(struct server *s, const struct client *c) {
     return NULL;
 }
 
-struct uplink *server_uplink(struct server *s, const struct client *c, enum reason *why) {
+struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t key, enum reason *why) {
     uint32_t slot = nslots(s) == 1 || c == NULL ? 0 : c->id % nslots(s);
     if (UNLIKELY(s->nqueued >= (uint64_t)s->pool->conf->server_queue_limit)) {
         *why = REASON_QUEUE_FULL;
@@ -61,33 +152,47 @@ struct uplink *server_uplink(struct server *s, const struct client *c, enum reas
             return pinned;
         }
     }
-    struct uplink *u = s->slots[slot];
+    struct profile *p = server_profile(s, key);
+    if (UNLIKELY(p == NULL)) {
+        *why = REASON_PROFILES;
+        return NULL;
+    }
+    struct uplink *u = p->slots[slot];
     if (LIKELY(u != NULL)) {
         return u;
     }
-    if (worker_now(s->pool->worker) < s->retry_at) {
-        *why = s->last_failure;
+    int64_t now = worker_now(s->pool->worker);
+    if (now < s->retry_at || now < p->retry_at) {
+        *why = now < s->retry_at ? s->last_failure : REASON_GREETING;
         return NULL;
     }
     if (s->naddrs == 0 && s->unresolvable) {
-        server_connect_failed(s, REASON_HOST_DOWN, worker_now(s->pool->worker));
+        server_connect_failed(s, REASON_HOST_DOWN, now);
         *why = REASON_HOST_DOWN;
         return NULL;
     }
-    u = uplink_open(s, slot, why);
+    u = uplink_open(p, slot, why);
     if (u == NULL) {
-        server_connect_failed(s, *why, worker_now(s->pool->worker));
+        server_connect_failed(s, *why, now);
         return NULL;
     }
-    s->slots[slot] = u;
+    p->slots[slot] = u;
     return u;
 }
 
 void server_preconnect(struct server *s) {
     for (uint32_t i = 0; i < nslots(s); i++) {
         enum reason why;
-        if (s->slots[i] == NULL) {
-            s->slots[i] = uplink_open(s, i, &why);
+        if (s->base.slots[i] == NULL) {
+            s->base.slots[i] = uplink_open(&s->base, i, &why);
+        }
+    }
+}
+
+static void profile_resolved(struct profile *p) {
+    for (uint32_t i = 0; i < nslots(p->server); i++) {
+        if (p->slots[i] != NULL) {
+            uplink_resolved(p->slots[i]);
         }
     }
 }
@@ -99,10 +204,9 @@ void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
         s->naddrs = n;
     }
     s->unresolvable = n == 0;
-    for (uint32_t i = 0; i < nslots(s); i++) {
-        if (s->slots[i] != NULL) {
-            uplink_resolved(s->slots[i]);
-        }
+    profile_resolved(&s->base);
+    LIST_EACH(&s->others, l) {
+        profile_resolved(CONTAINER_OF(l, struct profile, link));
     }
 }
 
@@ -138,8 +242,8 @@ void server_works(struct server *s) {
 }
 
 void server_forget(struct server *s, struct uplink *u) {
-    if (u->slot < nslots(s) && s->slots[u->slot] == u) {
-        s->slots[u->slot] = NULL;
+    if (u->profile->slots[u->slot] == u) {
+        u->profile->slots[u->slot] = NULL;
     } else if (list_linked(&u->link)) {
         list_remove(&u->link);
         s->nsuspects--;
@@ -147,10 +251,28 @@ void server_forget(struct server *s, struct uplink *u) {
 }
 
 void server_suspect(struct server *s, struct uplink *u) {
-    ASSERT(s->slots[u->slot] == u);
-    s->slots[u->slot] = NULL;
+    ASSERT(u->profile->slots[u->slot] == u);
+    u->profile->slots[u->slot] = NULL;
     list_push(&s->suspects, &u->link);
     if (++s->nsuspects > SUSPECTS_MAX) {
         uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), REASON_SILENT);
+    }
+}
+
+void server_refused(struct server *s, struct profile *p, int64_t opened_at) {
+    if (p == &s->base) {
+        server_connect_failed(s, REASON_GREETING, opened_at);
+    } else {
+        p->retry_at = worker_now(s->pool->worker) + PROFILE_AGAIN_USEC;
+    }
+}
+
+void server_close_all(struct server *s, enum reason why) {
+    profile_close_slots(&s->base, why);
+    LIST_EACH(&s->others, l) {
+        profile_close_slots(CONTAINER_OF(l, struct profile, link), why);
+    }
+    while (!list_empty(&s->suspects)) {
+        uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), why);
     }
 }

@@ -13,11 +13,23 @@ struct conf_server;
 struct pool;
 struct uplink;
 
+/* The uplinks of one profile (proto.h) to one server. */
+struct profile {
+    struct server *server;
+    uint64_t key;
+    struct list link;      /* of server->others */
+    struct uplink **slots; /* server_connections of them; NULL: not open */
+    int64_t used_at;       /* usec */
+    int64_t retry_at;      /* the server refused its greeting: not tried again before */
+};
+
 struct server {
     struct pool *pool;
     const struct conf_server *conf;
     uint32_t index; /* in the pool */
-    struct uplink **slots; /* server_connections of them; NULL: not open */
+    struct profile base;   /* nearly every client's */
+    struct list others;    /* profiles that clients asked for; opened on first use, closed when idle */
+    uint32_t nothers;
     struct list suspects;
     uint32_t nsuspects;
     uint32_t nqueued;     /* requests in all its queues */
@@ -37,16 +49,20 @@ struct server {
 
 void server_init(struct server *, struct pool *, uint32_t index);
 void server_fini(struct server *);
-/* The uplink for the next request of this client: requests of one client to one server go over one uplink while any is
- * outstanding. Opens one when there is none. NULL, and why: back-off, no address, queue limit. */
-struct uplink *server_uplink(struct server *, const struct client *, enum reason *why);
+/* The uplink of a profile for the next request of this client: requests of one client to one server go over one uplink
+ * while any is outstanding. Opens one when there is none. NULL, and why: back-off, no address, a limit. */
+struct uplink *server_uplink(struct server *, const struct client *, uint64_t profile, enum reason *why);
 void server_preconnect(struct server *);
 void server_set_addrs(struct server *, const struct addr *, uint32_t n);
 /* A connection that was started at `opened_at` could not be made or died with work on it. Reported to control. */
 void server_failed(struct server *, enum reason, int64_t opened_at);
 void server_connect_failed(struct server *, enum reason, int64_t opened_at); /* before it was of use: starts the back-off */
+/* The server refused a greeting: a failure for the base profile, else the profile's own trouble. */
+void server_refused(struct server *, struct profile *, int64_t opened_at);
+void server_close_all(struct server *, enum reason);
 void server_works(struct server *); /* a reply came after a failure was reported */
 /* The uplink left its slot or the list of suspects: nothing new goes there. */
+void server_upkeep(struct server *); /* closes the uplinks of profiles that nobody used for a while */
 void server_forget(struct server *, struct uplink *);
 void server_suspect(struct server *, struct uplink *);
 

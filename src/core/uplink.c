@@ -34,11 +34,22 @@ void uplink_ready(struct uplink *u) {
     uplink_wake(u);
 }
 
+static struct greeting uplink_greeting(const struct uplink *u) {
+    const struct pool *pool = u->server->pool;
+    uint64_t key = u->profile->key;
+    bool base = u->profile == &u->server->base;
+    return (struct greeting){
+        .password = pool->conf->redis_auth,
+        .db = base ? conf_server_db(pool->conf, u->server->conf) : session_profile_db(key),
+        .version = session_profile_version(key),
+    };
+}
+
 static void uplink_on_connect(struct stream *st) {
     struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
     struct rope rope = {0};
     struct out out = {&rope, &u->stage};
-    struct greeting greeting = {.password = u->server->pool->conf->redis_auth, .db = conf_server_db(u->server->pool->conf, u->server->conf)};
+    struct greeting greeting = uplink_greeting(u);
     u->greeting_left = u->server->pool->back->greet(&greeting, &out);
     if (u->greeting_left == 0) {
         uplink_ready(u);
@@ -118,10 +129,12 @@ static const struct stream_ops uplink_ops = {
     .on_error = uplink_on_error,
 };
 
-struct uplink *uplink_open(struct server *s, uint32_t slot, enum reason *why) {
+struct uplink *uplink_open(struct profile *p, uint32_t slot, enum reason *why) {
+    struct server *s = p->server;
     struct worker *w = s->pool->worker;
     struct uplink *u = mem_zalloc(sizeof *u);
     u->server = s;
+    u->profile = p;
     u->slot = slot;
     u->opened_at = worker_now(w);
     queue_init(&u->send);
@@ -197,7 +210,7 @@ static void uplink_retry(struct uplink *u, struct req *r, enum reason why) {
     }
     struct uplink *other = NULL;
     if (!(r->flags & REQ_RETRIED) && r->deadline > uplink_now(u)) {
-        other = server_uplink(s, c, &why);
+        other = server_uplink(s, c, u->profile->key, &why);
     }
     if (other == NULL) {
         req_fail(r, why);
@@ -240,7 +253,9 @@ void uplink_close(struct uplink *u, enum reason why) {
     list_remove(&u->flush_link);
     server_forget(s, u);
     uplink_count_close(u, was, why);
-    if (was < UPLINK_READY && why != REASON_DRAIN) {
+    if (why == REASON_GREETING) {
+        server_refused(s, u->profile, u->opened_at);
+    } else if (was < UPLINK_READY && why != REASON_DRAIN && why != REASON_IDLE) {
         server_connect_failed(s, why, u->opened_at);
     } else if (was == UPLINK_READY && had_work && why != REASON_DRAIN) {
         server_failed(s, why, u->opened_at);

@@ -14,6 +14,7 @@
 #include "io/io.h"
 #include "proto/proto.h"
 
+struct profile;
 struct server;
 
 enum uplink_state {
@@ -28,6 +29,7 @@ enum uplink_state {
 struct uplink {
     struct stream stream;
     struct server *server;
+    struct profile *profile;
     struct list link;       /* of the server's suspects; after close: of the worker's dead */
     struct list flush_link; /* of the uplinks to be written at the end of this turn */
     struct queue send, wait;
@@ -41,14 +43,14 @@ struct uplink {
     int64_t heard_at, told_at;
     uint32_t nsend, nwait; /* lengths of the queues */
     uint32_t greeting_left; /* replies to the greeting still to come */
-    uint32_t slot;         /* of server->slots, when not SUSPECT */
+    uint32_t slot;         /* of profile->slots, when not SUSPECT */
     uint16_t tries;        /* addresses tried */
     uint8_t state;         /* enum uplink_state */
     bool blocked;          /* the socket is full: on_room follows */
 };
 
-/* Starts connecting. NULL: could not, and `*why` says why. The server has put it nowhere yet. */
-struct uplink *uplink_open(struct server *, uint32_t slot, enum reason *why);
+/* Starts connecting. NULL: could not, and `*why` says why. It is in no slot yet. */
+struct uplink *uplink_open(struct profile *, uint32_t slot, enum reason *why);
 void uplink_resolved(struct uplink *); /* the server's addresses arrived, or there are none (naddrs == 0) */
 /* Takes a request whose bytes are complete. */
 void uplink_queue(struct uplink *, struct req *);

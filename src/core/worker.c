@@ -98,6 +98,12 @@ static void worker_on_upkeep(struct timer *t) {
     bool more = bufpool_trim(&w->bufs) || w->reqs.n > REQS_KEPT;
     freelist_trim(&w->reqs, w->reqs.n > 2 * REQS_KEPT ? w->reqs.n / 2 : REQS_KEPT);
     metric_set(&w->stats.v[WORKER_buffer_bytes], w->bufs.used);
+    for (uint32_t i = 0; i < w->npools; i++) {
+        for (uint32_t s = 0; s < w->pools[i].nservers; s++) {
+            server_upkeep(&w->pools[i].servers[s]);
+            more = more || w->pools[i].servers[s].nothers > 0;
+        }
+    }
     if (worker_tight(w)) {
         worker_relieve(w);
     }
@@ -164,17 +170,6 @@ static void worker_bury(struct worker *w) {
     }
 }
 
-static void server_close_all(struct server *s) {
-    for (uint32_t i = 0; i < (uint32_t)s->pool->conf->server_connections; i++) {
-        if (s->slots[i] != NULL) {
-            uplink_close(s->slots[i], REASON_DRAIN);
-        }
-    }
-    while (!list_empty(&s->suspects)) {
-        uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), REASON_DRAIN);
-    }
-}
-
 static void worker_close_all(struct worker *w) {
     worker_unlisten(w);
     for (uint32_t i = 0; i < w->npools; i++) {
@@ -183,7 +178,7 @@ static void worker_close_all(struct worker *w) {
             client_close(CONTAINER_OF(list_first(&p->clients), struct client, link), REASON_DRAIN);
         }
         for (uint32_t s = 0; s < p->nservers; s++) {
-            server_close_all(&p->servers[s]);
+            server_close_all(&p->servers[s], REASON_DRAIN);
         }
     }
     worker_bury(w);

@@ -150,12 +150,29 @@ static inline void out_take(struct out *o, struct buf *b, struct slice s) {
 struct greeting {
     const char *user, *password; /* NULL: none */
     uint32_t db;                 /* 0: not sent */
+    uint8_t version;             /* of the protocol; 0: the plain one, nothing to say */
 };
 
-/* A client's side of the conversation. Owned by the client; the codec reads and changes it in `local`. */
+/* A client's side of the conversation. Owned by the client; the codec reads and changes it in `local`, which works on a
+ * copy: core may refuse the change (see profile below). */
 struct session {
-    bool authed; /* set at start when the pool asks for no password */
+    bool authed;     /* set at start when the pool asks for no password */
+    uint8_t version; /* of the protocol that the client speaks; 0: the codec's plain one */
+    uint32_t db;     /* the pool's own at start */
+    char *name;      /* what the client calls itself; NULL: nothing. `local` replaces the pointer, core frees the old text */
+    uint64_t id;     /* of this client, unique in the process */
 };
+
+/* What must be alike for two clients to share a connection to a server: every uplink of a profile greets alike. */
+static inline uint64_t session_profile(const struct session *s) {
+    return (uint64_t)s->version << 32 | s->db;
+}
+static inline uint32_t session_profile_db(uint64_t profile) {
+    return (uint32_t)profile;
+}
+static inline uint8_t session_profile_version(uint64_t profile) {
+    return (uint8_t)(profile >> 32);
+}
 
 /* What `local` may want to know. Filled by core for each call. */
 struct facts {

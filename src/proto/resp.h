@@ -103,6 +103,6 @@ void resp_put_head(struct out *, char type, int64_t n); /* "<type><n>\r\n" */
 
 void resp_merge(const struct fan_in *, struct out *);
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
-void resp_info(const struct msg *, const struct facts *, struct out *);
+void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);
 
 #endif

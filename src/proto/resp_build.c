@@ -83,7 +83,18 @@ void resp_error(enum reason why, struct out *o) {
 
 uint32_t resp_greet(const struct greeting *g, struct out *o) {
     uint32_t replies = 0;
-    if (g->password != NULL) {
+    if (g->version == 3) {
+        const char *user = g->user != NULL ? g->user : "default";
+        resp_put_head(o, '*', g->password != NULL ? 5 : 2);
+        resp_put_bulk(o, slice_str("HELLO"));
+        resp_put_bulk(o, slice_str("3"));
+        if (g->password != NULL) {
+            resp_put_bulk(o, slice_str("AUTH"));
+            resp_put_bulk(o, slice_str(user));
+            resp_put_bulk(o, slice_str(g->password));
+        }
+        replies++;
+    } else if (g->password != NULL) {
         resp_put_head(o, '*', g->user != NULL ? 3 : 2);
         resp_put_bulk(o, slice_str("AUTH"));
         if (g->user != NULL) {

@@ -55,7 +55,7 @@ static bool is_wanted(const struct msg *m, const char *name) {
     return wanted;
 }
 
-void resp_info(const struct msg *m, const struct facts *f, struct out *o) {
+void resp_info(const struct msg *m, const struct session *s, const struct facts *f, struct out *o) {
     char text[2048];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
@@ -68,5 +68,12 @@ void resp_info(const struct msg *m, const struct facts *f, struct out *o) {
         n += (size_t)sections[i].put(text + n, sizeof text - n, f);
         ASSERT(n < sizeof text); /* numbers only: all sections are well below */
     }
-    resp_put_bulk(o, slice(text, n));
+    if (s->version == 3) { /* a verbatim string */
+        resp_put_head(o, '=', (int64_t)n + 4);
+        out_str(o, "txt:");
+        out_put(o, slice(text, n));
+        out_str(o, "\r\n");
+    } else {
+        resp_put_bulk(o, slice(text, n));
+    }
 }

@@ -1,6 +1,7 @@
 /* resp_local.c: requests that kvmux answers itself. Texts are Redis 7.0's, but for AUTH, which is nutcracker's. */
 #include "proto/resp.h"
 
+#include "base/mem.h"
 #include "base/num.h"
 
 #include <stdio.h>
@@ -64,22 +65,35 @@ static bool is_client_name(struct slice name) {
 
 static const char bad_name[] = "ERR Client names cannot contain spaces, newlines or special characters.";
 
+/* False: not a name. An empty one takes the name away. */
+static bool take_name(struct session *s, struct slice name) {
+    if (!is_client_name(name)) {
+        return false;
+    }
+    s->name = name.n == 0 ? NULL : mem_strndup(name);
+    return true;
+}
+
 static void put_hello_syntax(struct out *o, struct slice option) {
     out_str(o, "-ERR Syntax error in HELLO option '");
     out_put(o, slice(option.p, is_client_name(option) ? min_size(option.n, 128) : 0));
     out_str(o, "'\r\n");
 }
 
-static void put_hello(const struct facts *f, struct out *o) {
-    resp_put_head(o, '*', 14);
+static void put_hello(const struct session *s, struct out *o) {
+    if (s->version == 3) {
+        resp_put_head(o, '%', 7);
+    } else {
+        resp_put_head(o, '*', 14);
+    }
     put_str(o, "server");
     put_str(o, "kvmux");
     put_str(o, "version");
     put_str(o, KVMUX_VERSION);
     put_str(o, "proto");
-    resp_put_head(o, ':', 2);
+    resp_put_head(o, ':', s->version == 3 ? 3 : 2);
     put_str(o, "id");
-    resp_put_head(o, ':', (int64_t)f->total_connections);
+    resp_put_head(o, ':', (int64_t)s->id);
     put_str(o, "mode");
     put_str(o, "standalone");
     put_str(o, "role");
@@ -88,8 +102,8 @@ static void put_hello(const struct facts *f, struct out *o) {
     resp_put_head(o, '*', 0);
 }
 
-/* The options of HELLO. False: answered already. */
-static bool take_hello(const struct msg *m, struct session *s, const struct facts *f, struct out *o) {
+/* The options of HELLO; `name` is what SETNAME says. False: answered already. */
+static bool take_hello(const struct msg *m, struct session *s, const struct facts *f, struct slice *name, struct out *o) {
     for (uint32_t i = 2; i < m->nargs; i++) {
         if (slice_ieq(msg_arg(m, i), slice_str("auth")) && i + 2 < m->nargs) {
             if (f->password == NULL) {
@@ -103,7 +117,8 @@ static bool take_hello(const struct msg *m, struct session *s, const struct fact
             }
             i += 2;
         } else if (slice_ieq(msg_arg(m, i), slice_str("setname")) && i + 1 < m->nargs) {
-            if (!is_client_name(msg_arg(m, ++i))) {
+            *name = msg_arg(m, ++i);
+            if (!is_client_name(*name)) {
                 put_error(o, bad_name);
                 return false;
             }
@@ -116,16 +131,17 @@ static bool take_hello(const struct msg *m, struct session *s, const struct fact
 }
 
 static void do_hello(const struct msg *m, struct session *s, const struct facts *f, struct out *o) {
-    int64_t version = 2;
+    int64_t version = s->version == 3 ? 3 : 2;
     if (m->nargs > 1 && !resp_int(msg_arg(m, 1), &version)) {
         put_error(o, "ERR Protocol version is not an integer or out of range");
         return;
     }
-    if (version != 2) {
+    if (version != 2 && version != 3) {
         put_error(o, "NOPROTO unsupported protocol version"); /* clients step down on exactly this */
         return;
     }
-    if (!take_hello(m, s, f, o)) {
+    struct slice name = {0};
+    if (!take_hello(m, s, f, &name, o)) {
         return;
     }
     if (!s->authed) {
@@ -134,19 +150,23 @@ static void do_hello(const struct msg *m, struct session *s, const struct facts 
                      "same time");
         return;
     }
-    put_hello(f, o);
+    if (name.p != NULL) {
+        take_name(s, name);
+    }
+    s->version = version == 3 ? 3 : 0; /* when the servers agree: core asks them */
+    put_hello(s, o);
 }
 
-static void do_select(const struct msg *m, const struct facts *f, struct out *o) {
+/* Whether the servers have that database is theirs to say: core asks them. */
+static void do_select(const struct msg *m, struct session *s, struct out *o) {
     int64_t db;
     if (!resp_int(msg_arg(m, 1), &db)) {
         put_error(o, "ERR value is not an integer or out of range");
-    } else if (db == f->db) {
-        out_str(o, "+OK\r\n");
+    } else if (db < 0 || db > INT32_MAX) {
+        put_error(o, "ERR DB index is out of range");
     } else {
-        char text[96];
-        snprintf(text, sizeof text, "ERR DB index is out of range: this pool uses db %u only", f->db);
-        put_error(o, text);
+        s->db = (uint32_t)db;
+        out_str(o, "+OK\r\n");
     }
 }
 
@@ -166,12 +186,43 @@ static void do_time(const struct facts *f, struct out *o) {
     put_num(o, (uint64_t)f->wall_usec % 1000000);
 }
 
-/* What a client calls itself is checked and forgotten: nothing shows it yet. */
-static void do_client_set(const struct msg *m, uint32_t value, struct out *o) {
-    if (is_client_name(msg_arg(m, value))) {
+static void do_client_setname(const struct msg *m, struct session *s, struct out *o) {
+    if (take_name(s, msg_arg(m, 2))) {
         out_str(o, "+OK\r\n");
     } else {
         put_error(o, bad_name);
+    }
+}
+
+static void do_client_getname(const struct session *s, struct out *o) {
+    if (s->name != NULL) {
+        put_str(o, s->name);
+    } else {
+        out_str(o, s->version == 3 ? "_\r\n" : "$-1\r\n");
+    }
+}
+
+/* What library a client is made with is checked and forgotten: nothing shows it yet. */
+static void do_client_setinfo(const struct msg *m, struct out *o) {
+    struct slice what = msg_arg(m, 2);
+    if (!slice_ieq(what, slice_str("lib-name")) && !slice_ieq(what, slice_str("lib-ver"))) {
+        out_str(o, "-ERR Unrecognized option '");
+        out_put(o, slice(what.p, is_client_name(what) ? min_size(what.n, 128) : 0));
+        out_str(o, "'\r\n");
+    } else if (is_client_name(msg_arg(m, 3))) {
+        out_str(o, "+OK\r\n");
+    } else {
+        put_error(o, "ERR lib-name and lib-ver cannot contain spaces, newlines or special characters.");
+    }
+}
+
+/* NO-EVICT and NO-TOUCH concern a connection to one server: the promise they ask for is kept by keeping none. */
+static void do_client_on_off(const struct msg *m, struct out *o) {
+    bool known = slice_ieq(msg_arg(m, 2), slice_str("on")) || slice_ieq(msg_arg(m, 2), slice_str("off"));
+    if (known) {
+        out_str(o, "+OK\r\n");
+    } else {
+        put_error(o, "ERR syntax error");
     }
 }
 
@@ -190,22 +241,35 @@ bool resp_local(const struct msg *m, struct session *s, const struct facts *f, s
         do_hello(m, s, f, o);
         break;
     case RESP_SELECT:
-        do_select(m, f, o);
+        do_select(m, s, o);
         break;
     case RESP_TIME:
         do_time(f, o);
         break;
     case RESP_INFO:
-        resp_info(m, f, o);
+        resp_info(m, s, f, o);
         break;
     case RESP_CLIENT_SETNAME:
-        do_client_set(m, 2, o);
+        do_client_setname(m, s, o);
+        break;
+    case RESP_CLIENT_GETNAME:
+        do_client_getname(s, o);
+        break;
+    case RESP_CLIENT_ID:
+        resp_put_head(o, ':', (int64_t)s->id);
         break;
     case RESP_CLIENT_SETINFO:
-        do_client_set(m, 3, o);
+        do_client_setinfo(m, o);
+        break;
+    case RESP_CLIENT_NO_EVICT:
+    case RESP_CLIENT_NO_TOUCH:
+        do_client_on_off(m, o);
         break;
     case RESP_RESET:
         s->authed = f->password == NULL;
+        s->version = 0;
+        s->db = f->db;
+        s->name = NULL;
         out_str(o, "+RESET\r\n");
         break;
     case RESP_QUIT:

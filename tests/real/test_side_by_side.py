@@ -132,7 +132,7 @@ REDIS_DIFFERENCES = [
     ("C4", [], resp("PING", "hi"), CLOSED, bulk("hi")),
     ("C4", [], resp("ECHO", "hi"), CLOSED, bulk("hi")),
     ("C4", [], resp("SELECT", "0"), CLOSED, OK),
-    ("C4", [], resp("HELLO", "3"), CLOSED, b"-NOPROTO unsupported protocol version\r\n"),
+    ("C4", [], resp("HELLO", "4"), CLOSED, b"-NOPROTO unsupported protocol version\r\n"),
     ("C4", [], resp("TIME"), CLOSED, rb"\*2\r\n\$10\r\n\d{10}\r\n\$\d\r\n\d+\r\n"),
     ("C5", [("SET", "k", "v")], resp("GET", "k") + resp("QUIT"), rb"\$1\r\nv\r\n", bulk("v") + OK),
     ("C6", [], resp("AUTH", "default", "x"), CLOSED, rb"-.*\r\n"),

@@ -121,7 +121,7 @@ static void check_local(const char *in, bool closes, const char *want) {
     struct parser p = {0};
     struct built b;
     struct text t = {0};
-    struct session s = {true};
+    struct session s = {.authed = true};
     struct facts f = {.wall_usec = 1700000000999999, .uptime_sec = 12, .pid = 34, .threads = 2, .curr_connections = 5,
                       .total_connections = 67, .requests = 8, .pool = "alpha"};
     msg_init(&m);

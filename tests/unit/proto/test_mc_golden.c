@@ -72,7 +72,7 @@ static void answers(struct slice in, struct text *to) {
     struct msg m;
     struct parser p = {0};
     struct built b;
-    struct session s = {true};
+    struct session s = {.authed = true};
     struct facts f = {.pool = "p"};
     bool closed = false;
     msg_init(&m);

@@ -1,4 +1,5 @@
 /* Requests that kvmux answers itself. */
+#include "base/mem.h"
 #include "resp_test.h"
 
 struct talk {
@@ -9,13 +10,14 @@ struct talk {
 };
 
 static void talk_init(struct talk *t, const char *password) {
-    *t = (struct talk){.session = {.authed = password == NULL},
+    *t = (struct talk){.session = {.authed = password == NULL, .id = 9},
                        .facts = {.password = password, .db = 3, .wall_usec = 1700000000000042, .total_connections = 9}};
     sink_init(&t->sink);
     msg_init(&t->msg);
 }
 
 static void talk_fini(struct talk *t) {
+    mem_free(t->session.name);
     sink_fini(&t->sink);
     msg_fini(&t->msg);
 }
@@ -24,7 +26,12 @@ static struct slice ask(struct talk *t, const char *line) {
     sink_reset(&t->sink);
     parse_line(&t->msg, line);
     assert_int_equal(t->msg.route, ROUTE_LOCAL);
-    bool closes = proto_resp.local(&t->msg, &t->session, &t->facts, &t->sink.out);
+    struct session next = t->session; /* as core does it */
+    bool closes = proto_resp.local(&t->msg, &next, &t->facts, &t->sink.out);
+    if (next.name != t->session.name) {
+        mem_free(t->session.name);
+    }
+    t->session = next;
     assert_int_equal(closes, t->msg.cmd->id == RESP_QUIT);
     struct slice got = sink_bytes(&t->sink);
     struct parser ps = {0};
@@ -46,15 +53,16 @@ static void test_answers(void **state) {
         {"quit", "+OK\r\n"},
         {"quit a", "+OK\r\n"},
         {"select 3", "+OK\r\n"},
-        {"select 0", "-ERR DB index is out of range: this pool uses db 3 only\r\n"},
+        {"select 0", "+OK\r\n"}, /* the servers are asked by core */
+        {"select -1", "-ERR DB index is out of range\r\n"},
         {"select x", "-ERR value is not an integer or out of range\r\n"},
         {"time", "*2\r\n$10\r\n1700000000\r\n$2\r\n42\r\n"},
         {"auth x", "-ERR Client sent AUTH, but no password is set\r\n"},
         {"auth default x", "-ERR Client sent AUTH, but no password is set\r\n"},
         {"auth a b c", "-ERR syntax error\r\n"},
         {"reset", "+RESET\r\n"},
-        {"hello 3", "-NOPROTO unsupported protocol version\r\n"},
-        {"hello 3 AUTH a b", "-NOPROTO unsupported protocol version\r\n"},
+        {"hello 4", "-NOPROTO unsupported protocol version\r\n"},
+        {"hello 4 AUTH a b", "-NOPROTO unsupported protocol version\r\n"},
         {"hello x", "-ERR Protocol version is not an integer or out of range\r\n"},
         {"hello 2 foo", "-ERR Syntax error in HELLO option 'foo'\r\n"},
         {"hello 2 auth a", "-ERR Syntax error in HELLO option 'auth'\r\n"},
@@ -72,6 +80,15 @@ static void test_answers(void **state) {
     }
     assert_true(slice_starts(ask(&t, "hello"), HELLO_MAP));
     assert_true(slice_starts(ask(&t, "hello 2 setname x"), HELLO_MAP));
+    assert_slice(ask(&t, "client getname"), "$1\r\nx\r\n");
+    assert_true(slice_starts(ask(&t, "hello 3 setname a setname b"), "%7\r\n$6\r\nserver\r\n"));
+    assert_int_equal(t.session.version, 3);
+    assert_slice(ask(&t, "client getname"), "$1\r\nb\r\n");
+    assert_slice(ask(&t, "client setname ''"), "+OK\r\n");
+    assert_slice(ask(&t, "client getname"), "_\r\n");
+    assert_true(slice_starts(ask(&t, "info"), "=")); /* a verbatim string */
+    assert_true(slice_starts(ask(&t, "hello 2"), HELLO_MAP));
+    assert_slice(ask(&t, "client id"), ":9\r\n");
     struct slice info = ask(&t, "info");
     assert_non_null(memmem(info.p, info.n, "loading:0\r\n", 11));
     talk_fini(&t);

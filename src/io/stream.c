@@ -147,6 +147,10 @@ static void stream_end(struct stream *s) {
     if (s->tail != NULL && s->need > s->tail->len && !stream_show_tail(s)) {
         return;
     }
+    if (s->flags & STREAM_FAILED) { /* a failed send took the error, so this 0 may be no FIN: on_error follows */
+        s->flags &= (uint16_t)~STREAM_READABLE;
+        return;
+    }
     if (!(s->flags & STREAM_PAUSED)) { /* else the FIN is still to be read after stream_resume */
         s->flags = (uint16_t)((s->flags & ~STREAM_READABLE) | STREAM_EOF);
         s->ops->on_eof(s);

@@ -7,6 +7,7 @@ all were).
 """
 import json
 import os
+import random
 import re
 import select
 import signal
@@ -156,8 +157,7 @@ class Server:
         self.conns, self.model, self.keys = [], False, {}
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
+        self.port = bind_somewhere(self.sock)
         self.listen(True)
 
     def listen(self, on):
@@ -467,10 +467,21 @@ class Run:
             i += 1
 
 
+def bind_somewhere(sock):
+    """Below the ports that the system gives to outgoing connections, which may take one back at any moment."""
+    for _ in range(100):
+        port = random.randrange(10000, 30000)
+        try:
+            sock.bind(("127.0.0.1", port))
+            return port
+        except OSError:
+            continue
+    raise Failed("no free port")
+
+
 def free_port():
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+        return bind_somewhere(s)
 
 
 def run_file(kvmux, path):

@@ -115,7 +115,7 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
     struct pool *pool = c->pool;
     struct req *r = req_new(pool, m->cmd, c);
     r->size = (uint32_t)m->raw.n;
-    r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : 0;
+    r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : (m->flags & MSG_QUIET) ? REQ_QUIET : 0;
     r->profile = session_profile(&c->session);
     c->nreqs++;
     c->bytes += r->size;

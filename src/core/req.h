@@ -31,6 +31,7 @@ enum {
     REQ_RETRIED = 1u << 2, /* sent again once already */
     REQ_EXPIRED = 1u << 3, /* got its error at its deadline; still in the wait queue for its late reply */
     REQ_GHOST = 1u << 4,   /* the unsent rest of a request that is answered already: bytes only, no reply follows */
+    REQ_QUIET = 1u << 5,   /* the client wants no answer that says what it expects: errors are shown */
 };
 
 struct req {

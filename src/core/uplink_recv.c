@@ -92,6 +92,9 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         if (UNLIKELY(s->told_failed && rsp.kind != RSP_LOADING && !(r->flags & REQ_EXPIRED))) {
             server_works(s);
         }
+        if (UNLIKELY(rsp.quiet_ok) && (r->flags & REQ_QUIET)) {
+            r->flags |= REQ_SILENT;
+        }
         uplink_reply(u, r, b, slice(rest.p, rsp.len));
     }
     metric_add(&s->stats.v[SERVER_responses], count);

@@ -83,6 +83,7 @@ enum {
     MSG_REWRITE = 1u << 0, /* cannot be forwarded as received (inline, noreply): proto->build makes the bytes */
     MSG_NOREPLY = 1u << 1, /* the client wants no answer; the server is asked for one all the same */
     MSG_CLOSE = 1u << 2,   /* close the client once this request's answer is written */
+    MSG_QUIET = 1u << 3,   /* the client does not want the replies that rsp.quiet_ok marks; the server sends them all the same */
 };
 
 /* One parsed request. Belongs to the worker and is used again for each request; valid until the next parse. */
@@ -126,6 +127,7 @@ enum rsp_kind {
 struct rsp {
     size_t len; /* of the whole reply */
     enum rsp_kind kind;
+    bool quiet_ok; /* what a quiet request (MSG_QUIET) is not told */
     uint64_t need; /* after MORE, as in msg */
 };
 

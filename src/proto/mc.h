@@ -7,7 +7,9 @@
  * so that a server of another version cannot understand something else.
  *
  * msg->args: name and the words that have a meaning; `noreply` and words that memcached ignores are left out. Storage
- * commands: name, key, flags, exptime, length, [cas,] and last the data block without its CRLF. */
+ * commands: name, key, flags, exptime, length, [cas,] and last the data block without its CRLF. Meta commands: the words
+ * without the flag q; where the key is in base64 (flag b) they lie in msg->scratch and the last one is the decoded key, which
+ * is not sent: it says where the key lives. */
 #ifndef KVMUX_PROTO_MC_H
 #define KVMUX_PROTO_MC_H
 
@@ -34,7 +36,9 @@ enum mc_form {
     FORM_VERBOSITY, /* level */
     FORM_WORDS,     /* whatever */
     FORM_BARE,      /* nothing; words that follow are ignored */
-    FORM_META_SET,  /* refused, after its data block */
+    FORM_META,      /* key [flag...] */
+    FORM_META_SET,  /* key length [flag...], data block */
+    FORM_META_DEBUG, /* key [b] */
     FORM_REFUSED,
     FORM_UNKNOWN,
 };
@@ -54,6 +58,15 @@ enum {
     MC_NUMBER = 1u << 10,
     MC_VALUE = 1u << 11,
     MC_ERROR = 1u << 12,
+    /* two letters, and flags behind them */
+    MC_HD = 1u << 13,
+    MC_EN = 1u << 14,
+    MC_NS = 1u << 15,
+    MC_EX = 1u << 16,
+    MC_NF = 1u << 17,
+    MC_ME = 1u << 18,
+    MC_VA = 1u << 19, /* its length and a data block too */
+    MC_META_LINES = MC_HD | MC_EN | MC_NS | MC_EX | MC_NF | MC_ME | MC_VA,
 
     SAYS_VALUES = MC_VALUE | MC_END,
     SAYS_STORE = MC_STORED | MC_NOT_STORED | MC_EXISTS | MC_NOT_FOUND,
@@ -62,14 +75,21 @@ enum {
     SAYS_TOUCH = MC_TOUCHED | MC_NOT_FOUND,
     SAYS_OK = MC_OK,
     SAYS_VERSION = MC_VERSION_LINE,
+    SAYS_META_GET = MC_VA | MC_HD | MC_EN,
+    SAYS_META_SET = MC_HD | MC_NS | MC_EX | MC_NF,
+    SAYS_META_DELETE = MC_HD | MC_NF | MC_EX,
+    SAYS_META_DELTA = MC_VA | MC_HD | MC_NF | MC_NS | MC_EX,
+    SAYS_META_DEBUG = MC_ME | MC_EN,
     SAYS_ANY = MC_VALUE - 1, /* every good single line */
 };
 
 enum mc_id {
 #define MC(id, word, name, form, min, max, route, merge, replies, flags) MC_ID_##id,
+#define MC_META(id, word, name, form, min, route, replies, hides, flags) MC_ID_##id,
 #define MC_NOT(id, word, name, form, why) MC_ID_##id,
 #include "proto/mc_cmds.def"
 #undef MC
+#undef MC_META
 #undef MC_NOT
     MC_ID_UNKNOWN,
     MC_IDS
@@ -79,7 +99,7 @@ enum mc_id {
 struct mc_rule {
     uint64_t word;
     uint8_t min, max;
-    uint16_t replies;
+    uint32_t replies, hides;
 };
 extern const struct cmd mc_cmds[MC_IDS];
 extern const struct mc_rule mc_rules[MC_IDS];
@@ -106,8 +126,23 @@ struct mc_store {
 /* False: memcached calls this line a bad one. args[2] and following are the numbers. */
 bool mc_store_read(const struct msg *, struct mc_store *);
 
+/* Digits only, and a leading minus where it is allowed; at most so many: every reader reads the same from them. */
+bool mc_plain(struct slice, bool sign, size_t digits);
+
 /* A line "VALUE key flags bytes [cas]" without its CRLF. False: it is none. */
 bool mc_value_line(struct slice line, uint32_t *bytes);
+
+/* For the readers of lines. mc_answer: `text` and CRLF are the whole reply (nothing when the client asked for none). */
+void mc_answer(struct msg *, const char *text);
+/* The keys are these n words. False: one is too long, and the line is answered. */
+bool mc_keys_read(struct msg *, uint32_t first, uint32_t n);
+void mc_args_keep(struct msg *, uint32_t n); /* the words behind the first n have no meaning */
+void mc_arg_add(struct msg *, size_t off, size_t len);
+
+/* The line of a meta command, `line` bytes long with its '\n'. Returns how many bytes of data follow it. */
+size_t mc_meta_read(struct msg *, size_t line);
+/* The plain form of what memcached understands. */
+void mc_meta_build(const struct msg *, struct buf *, struct out *);
 
 enum parse_rc mc_parse_req(struct parser *, struct slice in, struct msg *);
 enum parse_rc mc_parse_rsp(struct parser *, const struct cmd *, struct slice in, struct rsp *);

@@ -53,6 +53,8 @@ void mc_build(const struct msg *m, struct buf *b, const uint32_t *keys, uint32_t
         out_take(o, b, m->raw);
     } else if (m->cmd->keys == FORM_STORE) {
         build_store(m, b, o);
+    } else if (m->cmd->keys == FORM_META || m->cmd->keys == FORM_META_SET || m->cmd->keys == FORM_META_DEBUG) {
+        mc_meta_build(m, b, o);
     } else {
         for (uint32_t i = 0; i < m->nargs; i++) {
             if (i > 0) {

@@ -10,10 +10,13 @@ const struct cmd mc_cmds[MC_IDS] = {
 #define MC(id_, word, name_, form, min, max, route_, merge_, replies, flags_) \
     {.name = name_, .id = MC_ID_##id_, .keys = FORM_##form, .route = ROUTE_##route_, .merge = MERGE_##merge_, \
      .flags = CMD_##flags_},
+#define MC_META(id_, word, name_, form, min, route_, replies, hides, flags_) \
+    {.name = name_, .id = MC_ID_##id_, .keys = FORM_##form, .route = ROUTE_##route_, .flags = CMD_##flags_},
 #define MC_NOT(id_, word, name_, form, why_) \
     {.name = name_, .id = MC_ID_##id_, .keys = FORM_##form, .route = ROUTE_REPLY, .why = why_},
 #include "proto/mc_cmds.def"
 #undef MC
+#undef MC_META
 #undef MC_NOT
     {.name = "unknown", .id = MC_ID_UNKNOWN, .keys = FORM_UNKNOWN, .route = ROUTE_REPLY, .flags = CMD_UNKNOWN},
 };
@@ -21,9 +24,12 @@ const struct cmd mc_cmds[MC_IDS] = {
 const struct mc_rule mc_rules[MC_IDS] = {
 #define MC(id, word_, name, form, min_, max_, route, merge, replies_, flags) \
     {.word = word_, .min = min_, .max = max_, .replies = SAYS_##replies_},
+#define MC_META(id, word_, name, form, min_, route, replies_, hides_, flags) \
+    {.word = word_, .min = min_, .replies = SAYS_##replies_, .hides = hides_},
 #define MC_NOT(id, word_, name, form, why) {.word = word_, .min = 1},
 #include "proto/mc_cmds.def"
 #undef MC
+#undef MC_META
 #undef MC_NOT
 };
 /* clang-format on */
@@ -39,12 +45,17 @@ const struct cmd *mc_find(struct slice name) {
     case word:                                                                                                         \
         c = &mc_cmds[MC_ID_##id];                                                                                      \
         break;
+#define MC_META(id, word, name, form, min, route, replies, hides, flags)                                               \
+    case word:                                                                                                         \
+        c = &mc_cmds[MC_ID_##id];                                                                                      \
+        break;
 #define MC_NOT(id, word, name, form, why)                                                                              \
     case word:                                                                                                         \
         c = &mc_cmds[MC_ID_##id];                                                                                      \
         break;
 #include "proto/mc_cmds.def"
 #undef MC
+#undef MC_META
 #undef MC_NOT
     default:
         return &mc_cmds[MC_ID_UNKNOWN];
@@ -98,8 +109,7 @@ bool mc_i64(struct slice s, int64_t *out) {
     return true;
 }
 
-/* Digits only, and a leading minus where it is allowed; short enough for every reader. */
-static bool is_plain(struct slice s, bool sign, size_t digits) {
+bool mc_plain(struct slice s, bool sign, size_t digits) {
     size_t i = sign && s.n > 1 && s.p[0] == '-' ? 1 : 0;
     if (s.n - i > digits) {
         return false;
@@ -124,8 +134,8 @@ bool mc_store_read(const struct msg *m, struct mc_store *out) {
     out->flags = (uint32_t)flags;
     out->exptime = (int32_t)(uint32_t)exptime;
     out->length = (int32_t)(uint32_t)length;
-    out->plain = is_plain(msg_arg(m, 2), false, 10) && is_plain(msg_arg(m, 3), true, 10) &&
-                 is_plain(msg_arg(m, 4), false, 10) && (!cas || is_plain(msg_arg(m, 5), false, 20)) &&
+    out->plain = mc_plain(msg_arg(m, 2), false, 10) && mc_plain(msg_arg(m, 3), true, 10) &&
+                 mc_plain(msg_arg(m, 4), false, 10) && (!cas || mc_plain(msg_arg(m, 5), false, 20)) &&
                  out->flags == flags && out->exptime == exptime && out->length == length;
     return out->length >= 0 && out->length <= INT32_MAX - 2;
 }

@@ -58,6 +58,9 @@ bool mc_local(const struct msg *m, struct session *s, const struct facts *f, str
     switch ((enum mc_id)m->cmd->id) {
     case MC_ID_QUIT:
         return true; /* without a word */
+    case MC_ID_MN:
+        out_str(o, "MN\r\n"); /* replies leave in the order of requests: all before it are answered, by whatever server */
+        return false;
     case MC_ID_VERBOSITY:
         out_str(o, "OK\r\n"); /* the level of kvmux is the operator's */
         return false;

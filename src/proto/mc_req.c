@@ -5,7 +5,7 @@
 enum { PHASE_LINE, PHASE_DATA };
 
 /* The whole reply of this request; nothing when the client asked for none. */
-static void answer(struct msg *m, const char *text) {
+void mc_answer(struct msg *m, const char *text) {
     if (m->flags & MSG_NOREPLY) {
         m->route = ROUTE_SKIP;
         return;
@@ -20,7 +20,7 @@ static void answer(struct msg *m, const char *text) {
 
 static enum parse_rc bad(struct parser *p, struct msg *m, const char *text) {
     m->flags = 0;
-    answer(m, text);
+    mc_answer(m, text);
     *p = (struct parser){0};
     return PARSE_BAD;
 }
@@ -64,7 +64,7 @@ static enum parse_rc line_find(struct parser *p, struct slice in, struct msg *m)
     return nl != NULL ? PARSE_DONE : PARSE_MORE;
 }
 
-static void arg_add(struct msg *m, size_t off, size_t len) {
+void mc_arg_add(struct msg *m, size_t off, size_t len) {
     if (UNLIKELY(m->nargs == m->args_cap)) {
         m->args_cap *= 2;
         m->args = mem_realloc(m->args, m->args_cap * sizeof *m->args);
@@ -98,7 +98,7 @@ static void line_split(struct msg *m, const uint8_t *p, size_t n) {
         }
         const uint8_t *e = memchr(s, ' ', (size_t)(end - s));
         e = e != NULL ? e : end;
-        arg_add(m, (size_t)(s - p), (size_t)(e - s));
+        mc_arg_add(m, (size_t)(s - p), (size_t)(e - s));
         s = e;
     }
 }
@@ -111,7 +111,7 @@ static void noreply_read(struct msg *m) {
 }
 
 /* The words behind the first n have no meaning for the server. */
-static void args_keep(struct msg *m, uint32_t n) {
+void mc_args_keep(struct msg *m, uint32_t n) {
     if (m->nargs > n) {
         m->nargs = n;
         m->flags |= MSG_REWRITE;
@@ -119,12 +119,12 @@ static void args_keep(struct msg *m, uint32_t n) {
 }
 
 /* The keys are all words from here on. */
-static bool keys_read(struct msg *m, uint32_t first, uint32_t n) {
+bool mc_keys_read(struct msg *m, uint32_t first, uint32_t n) {
     m->first_key = first;
     m->nkeys = n;
     for (uint32_t i = first; i < first + n; i++) {
         if (UNLIKELY(m->args[i].len > MC_KEY_MAX)) {
-            answer(m, "CLIENT_ERROR bad command line format");
+            mc_answer(m, "CLIENT_ERROR bad command line format");
             return false;
         }
     }
@@ -134,7 +134,7 @@ static bool keys_read(struct msg *m, uint32_t first, uint32_t n) {
 static void exptime_read(struct msg *m, uint32_t i) {
     int64_t exptime;
     if (!mc_i64(msg_arg(m, i), &exptime)) {
-        answer(m, "CLIENT_ERROR invalid exptime argument");
+        mc_answer(m, "CLIENT_ERROR invalid exptime argument");
     }
 }
 
@@ -144,11 +144,11 @@ static void gat_read(struct msg *m, size_t line) {
         return;
     }
     if (m->nargs == 2) {
-        answer(m, "END");
+        mc_answer(m, "END");
     } else if (line > MC_LINE_MAX + 1) {
-        answer(m, "CLIENT_ERROR line too long");
+        mc_answer(m, "CLIENT_ERROR line too long");
     } else {
-        keys_read(m, 2, m->nargs - 2);
+        mc_keys_read(m, 2, m->nargs - 2);
     }
 }
 
@@ -157,37 +157,24 @@ static size_t store_read(struct msg *m) {
     uint32_t words = mc_rules[m->cmd->id].min;
     struct mc_store store;
     noreply_read(m);
-    if (!keys_read(m, 1, 1)) {
+    if (!mc_keys_read(m, 1, 1)) {
         return 0;
     }
     if (!mc_store_read(m, &store)) {
-        answer(m, "CLIENT_ERROR bad command line format");
+        mc_answer(m, "CLIENT_ERROR bad command line format");
         return 0;
     }
     if ((uint32_t)store.length > MC_VALUE_MAX) {
         /* Said although it is a noreply: the block would have to be swallowed, so this is also good-bye. */
         m->flags = MSG_CLOSE;
-        answer(m, "SERVER_ERROR object too large for cache");
+        mc_answer(m, "SERVER_ERROR object too large for cache");
         return 0;
     }
     if (!store.plain) {
         m->flags |= MSG_REWRITE;
     }
-    args_keep(m, words);
+    mc_args_keep(m, words);
     return (size_t)store.length + 2;
-}
-
-/* Refused, but its data block has to be known, or it would be read as commands. */
-static size_t meta_set_read(struct msg *m) {
-    int64_t length;
-    if (m->nargs >= 3 && mc_i64(msg_arg(m, 2), &length)) {
-        int32_t n = (int32_t)(uint32_t)length;
-        if (n >= 0 && (uint32_t)n <= MC_VALUE_MAX) {
-            return (size_t)n + 2;
-        }
-    }
-    m->flags |= MSG_CLOSE;
-    return 0;
 }
 
 static void delete_read(struct msg *m) {
@@ -195,32 +182,32 @@ static void delete_read(struct msg *m) {
         noreply_read(m);
         bool silent = (m->flags & MSG_NOREPLY) != 0, zero = slice_is(msg_arg(m, 2), "0");
         if (m->nargs == 3 ? !zero && !silent : !zero || !silent) {
-            answer(m, "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
+            mc_answer(m, "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]");
             return;
         }
     }
-    if (keys_read(m, 1, 1)) {
-        args_keep(m, 2);
+    if (mc_keys_read(m, 1, 1)) {
+        mc_args_keep(m, 2);
     }
 }
 
 static void delta_read(struct msg *m) {
     uint64_t delta;
     noreply_read(m);
-    if (!keys_read(m, 1, 1)) {
+    if (!mc_keys_read(m, 1, 1)) {
         return;
     }
     if (!mc_u64(msg_arg(m, 2), &delta)) {
-        answer(m, "CLIENT_ERROR invalid numeric delta argument");
+        mc_answer(m, "CLIENT_ERROR invalid numeric delta argument");
     }
-    args_keep(m, 3);
+    mc_args_keep(m, 3);
 }
 
 static void touch_read(struct msg *m) {
     noreply_read(m);
-    if (keys_read(m, 1, 1)) {
+    if (mc_keys_read(m, 1, 1)) {
         exptime_read(m, 2);
-        args_keep(m, 3);
+        mc_args_keep(m, 3);
     }
 }
 
@@ -228,10 +215,10 @@ static void flush_read(struct msg *m) {
     noreply_read(m);
     bool silent = (m->flags & MSG_NOREPLY) != 0;
     if (m->nargs == (silent ? 2 : 1)) {
-        args_keep(m, 1);
+        mc_args_keep(m, 1);
     } else {
         exptime_read(m, 1);
-        args_keep(m, 2);
+        mc_args_keep(m, 2);
     }
 }
 
@@ -239,14 +226,14 @@ static void verbosity_read(struct msg *m) {
     uint64_t level;
     noreply_read(m);
     if (!mc_u64(msg_arg(m, 1), &level)) {
-        answer(m, "CLIENT_ERROR bad command line format");
+        mc_answer(m, "CLIENT_ERROR bad command line format");
     } else if (m->flags & MSG_NOREPLY) {
         m->route = ROUTE_SKIP;
     }
 }
 
 static void unknown_read(struct msg *m) {
-    answer(m, "ERROR");
+    mc_answer(m, "ERROR");
     /* A browser that was lured here sends its form as further lines; memcached closes as well. */
     if (m->nargs > 0 && slice_starts(msg_arg(m, m->nargs - 1), "HTTP/")) {
         m->flags |= MSG_CLOSE;
@@ -264,7 +251,7 @@ static void refuse(struct msg *m) {
     n += name.n;
     text[n++] = ' ';
     memcpy(text + n, why.p, why.n + 1);
-    answer(m, text);
+    mc_answer(m, text);
 }
 
 /* What the line means. Returns how many bytes of data follow it. */
@@ -273,12 +260,12 @@ static size_t line_read(struct msg *m, size_t line) {
     m->route = m->cmd->route;
     const struct mc_rule *rule = &mc_rules[m->cmd->id];
     if (m->nargs < rule->min || (rule->max > 0 && m->nargs > rule->max)) {
-        answer(m, "ERROR");
+        mc_answer(m, "ERROR");
         return 0;
     }
     switch ((enum mc_form)m->cmd->keys) {
     case FORM_GET:
-        keys_read(m, 1, m->nargs - 1);
+        mc_keys_read(m, 1, m->nargs - 1);
         return 0;
     case FORM_GAT:
         gat_read(m, line);
@@ -301,11 +288,12 @@ static size_t line_read(struct msg *m, size_t line) {
         verbosity_read(m);
         return 0;
     case FORM_BARE:
-        args_keep(m, 1);
+        mc_args_keep(m, 1);
         return 0;
+    case FORM_META:
     case FORM_META_SET:
-        refuse(m);
-        return meta_set_read(m);
+    case FORM_META_DEBUG:
+        return mc_meta_read(m, line);
     case FORM_REFUSED:
         refuse(m);
         return 0;
@@ -340,10 +328,12 @@ enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
         p->left = m->need = line + data;
         return PARSE_MORE;
     }
-    if (data > 0 && m->cmd->keys == FORM_STORE) {
-        arg_add(m, line, data - 2);
+    if (data > 0 && m->route != ROUTE_REPLY) {
+        if (m->cmd->keys == FORM_STORE) {
+            mc_arg_add(m, line, data - 2);
+        }
         if (memcmp(in.p + line + data - 2, "\r\n", 2) != 0) {
-            answer(m, "CLIENT_ERROR bad data chunk"); /* memcached too takes as many bytes as were announced */
+            mc_answer(m, "CLIENT_ERROR bad data chunk"); /* memcached too takes as many bytes as were announced */
         }
     }
     m->raw = slice(in.p, line + data);

@@ -1,6 +1,6 @@
 #include "proto/mc.h"
 
-enum { PHASE_LINE, PHASE_DATA };
+enum { PHASE_LINE, PHASE_DATA, PHASE_LAST_DATA };
 
 static const struct {
     const char *text;
@@ -38,6 +38,33 @@ static uint32_t line_kind(struct slice s) {
         }
     }
     return is_number(s) ? MC_NUMBER : 0;
+}
+
+/* Two letters of a meta command's reply and, for VA, the length of its data; what follows them is the client's. Older
+ * memcacheds say OK for HD. 0: none. */
+static uint32_t meta_kind(struct slice s, uint32_t *bytes) {
+    static const struct {
+        char text[3];
+        uint32_t line;
+    } codes[] = {{"HD", MC_HD}, {"EN", MC_EN}, {"VA", MC_VA}, {"NF", MC_NF},
+                 {"NS", MC_NS}, {"EX", MC_EX}, {"ME", MC_ME}, {"OK", MC_HD}};
+    uint32_t kind = 0;
+    if (s.n < 2 || (s.n > 2 && s.p[2] != ' ')) {
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(codes) && kind == 0; i++) {
+        kind = memcmp(s.p, codes[i].text, 2) == 0 ? codes[i].line : 0;
+    }
+    if (kind != MC_VA) {
+        return kind;
+    }
+    size_t i = 3;
+    uint64_t v = 0;
+    for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9' && i < 13; i++) {
+        v = v * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    *bytes = (uint32_t)v;
+    return i > 3 && (i == s.n || s.p[i] == ' ') && v <= MC_VALUE_MAX ? MC_VA : 0;
 }
 
 bool mc_value_line(struct slice line, uint32_t *bytes) {
@@ -91,48 +118,74 @@ static enum parse_rc line_find(struct parser *p, struct slice in, struct slice *
 }
 
 /* A server that calls a storage line bad has not taken the data block and will read it as commands: whatever comes next is
- * no answer of ours. */
+ * no answer of ours. Older memcacheds take the length of an ms for a flag that they do not know. What a newer one answers in
+ * this way is found here before the line is sent, so that no client can bring this about at will. */
 static bool data_was_taken(struct slice line) {
-    return !slice_starts(line, "ERROR") && !slice_starts(line, "CLIENT_ERROR bad command line");
+    return !slice_starts(line, "ERROR") && !slice_starts(line, "CLIENT_ERROR bad command line") &&
+           !slice_starts(line, "CLIENT_ERROR invalid flag");
 }
 
-/* Blocks and the line that ends them, or one line. p->pos: the next line, or the end of the data block that is awaited. */
+static bool has_data(const struct cmd *cmd) {
+    return cmd != NULL && (cmd->keys == FORM_STORE || cmd->keys == FORM_META_SET);
+}
+
+/* The data block ends at p->pos. MORE, BAD, or DONE: it is there. */
+static enum parse_rc data_find(const struct parser *p, struct slice in, struct rsp *out) {
+    if (in.n < p->pos) {
+        out->need = p->pos + (p->phase == PHASE_DATA ? 5 : 0); /* at least "END" follows */
+        return PARSE_MORE;
+    }
+    return memcmp(in.p + p->pos - 2, "\r\n", 2) == 0 ? PARSE_DONE : PARSE_BAD;
+}
+
+/* The line behind p->pos is whole: one of the MC_ bits, or 0. Moves p->pos to its end, and to the end of its data. */
+static uint32_t line_judge(struct parser *p, const struct cmd *cmd, struct slice line) {
+    uint32_t allowed = MC_ERROR | (cmd != NULL ? mc_rules[cmd->id].replies : SAYS_ANY), bytes = 0, kind = 0;
+    p->pos += line.n + 2;
+    if ((allowed & MC_VALUE) && mc_value_line(line, &bytes)) {
+        kind = MC_VALUE;
+        p->phase = PHASE_DATA;
+    } else if ((allowed & MC_META_LINES) && (kind = meta_kind(line, &bytes) & allowed) != 0) {
+        p->phase = kind == MC_VA ? PHASE_LAST_DATA : PHASE_LINE;
+    } else if (line.n > 0) {
+        kind = line_kind(line) & allowed;
+    }
+    if (p->phase != PHASE_LINE) {
+        p->pos += (size_t)bytes + 2;
+    }
+    return p->pos > MC_REPLY_MAX || (kind == MC_ERROR && has_data(cmd) && !data_was_taken(line)) ? 0 : kind;
+}
+
+static enum parse_rc reply_end(const struct parser *p, const struct cmd *cmd, uint32_t kind, struct rsp *out) {
+    out->len = p->pos;
+    out->kind = kind == MC_ERROR ? RSP_ERROR : RSP_GOOD;
+    out->quiet_ok = cmd != NULL && (mc_rules[cmd->id].hides & kind) != 0;
+    return PARSE_DONE;
+}
+
+/* Blocks and the line that ends them, or one line, or one line and its block. p->pos: the next line, or the end of the data
+ * block that is awaited. */
 static enum parse_rc reply_find(struct parser *p, const struct cmd *cmd, struct slice in, struct rsp *out) {
-    uint32_t allowed = MC_ERROR | (cmd != NULL ? mc_rules[cmd->id].replies : SAYS_ANY);
-    for (;;) {
-        struct slice line;
-        uint32_t bytes;
-        if (p->phase == PHASE_DATA) {
-            if (in.n < p->pos) {
-                out->need = p->pos + 5; /* at least "END" follows */
-                return PARSE_MORE;
-            }
-            if (memcmp(in.p + p->pos - 2, "\r\n", 2) != 0) {
-                return PARSE_BAD;
+    uint32_t kind = MC_VA; /* if it is its block that was awaited */
+    do {
+        if (p->phase != PHASE_LINE) {
+            enum parse_rc rc = data_find(p, in, out);
+            if (rc != PARSE_DONE || p->phase == PHASE_LAST_DATA) {
+                return rc != PARSE_DONE ? rc : reply_end(p, cmd, kind, out);
             }
             p->phase = PHASE_LINE;
         }
+        struct slice line;
         enum parse_rc rc = line_find(p, in, &line);
         if (rc != PARSE_DONE) {
             return rc;
         }
-        p->pos += line.n + 2;
-        if ((allowed & MC_VALUE) && mc_value_line(line, &bytes)) {
-            p->pos += (size_t)bytes + 2;
-            p->phase = PHASE_DATA;
-            if (p->pos > MC_REPLY_MAX) {
-                return PARSE_BAD;
-            }
-            continue;
-        }
-        uint32_t kind = line.n > 0 ? line_kind(line) & allowed : 0;
-        if (kind == 0 || (kind == MC_ERROR && cmd != NULL && cmd->keys == FORM_STORE && !data_was_taken(line))) {
+        kind = line_judge(p, cmd, line);
+        if (kind == 0) {
             return PARSE_BAD;
         }
-        out->len = p->pos;
-        out->kind = kind == MC_ERROR ? RSP_ERROR : RSP_GOOD;
-        return PARSE_DONE;
-    }
+    } while (p->phase != PHASE_LINE);
+    return reply_end(p, cmd, kind, out);
 }
 
 enum parse_rc mc_parse_rsp(struct parser *p, const struct cmd *cmd, struct slice in, struct rsp *out) {

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
     if (n < 3) {
         return 0;
     }
-    const struct cmd *cmd = p[0] % (MC_ID_QUIT + 1) == MC_ID_QUIT ? NULL : &mc_cmds[p[0] % (MC_ID_QUIT + 1)];
+    const struct cmd *cmd = p[0] % (MC_ID_MN + 1) == MC_ID_MN ? NULL : &mc_cmds[p[0] % (MC_ID_MN + 1)];
     struct slice in = slice(p + 2, n - 2);
     size_t at[64], step = 1 + p[1] % 32, ncuts = 0;
     for (size_t i = step; i < in.n && ncuts < ARRAY_LEN(at); i += step) {

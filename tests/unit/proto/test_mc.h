@@ -169,6 +169,7 @@ static inline void transcript_rsp(struct text *t, const struct cmd *cmd, struct 
                 ASSERT(r.len > 0 && r.len <= n && p.pos == 0 && p.left == 0 && p.phase == 0);
                 text_num(t, "len", r.len);
                 text_num(t, "kind", r.kind);
+                text_num(t, "quiet", r.quiet_ok);
                 from += r.len;
             } else if (rc == PARSE_BAD) {
                 text_str(t, " BAD");

@@ -41,6 +41,13 @@ static void test_identity(void **state) {
     SAME("decr a 5\r\n");
     SAME("incr a \t5\r\n"); /* one line, one reply, whoever reads it */
     SAME("touch a -1\r\n");
+    SAME("mg a v k Oxy\r\n");
+    SAME("mg YQ== v b\r\n");
+    SAME("ms a 2 F1 T5 C9\r\n\r\n\r\n");
+    SAME("ms YQ== 2 b\r\n\r\n\r\n");
+    SAME("md a\r\n");
+    SAME("ma a MI N0 J13 v\r\n");
+    SAME("me YQ== b\r\n");
     SAME("flush_all\r\n");
     SAME("flush_all 10\r\n");
     SAME("version\r\n");
@@ -64,6 +71,17 @@ static void test_rewrite(void **state) {
     WHOLE("touch a 5 noreply\r\n", "touch a 5\r\n");
     WHOLE("flush_all noreply\r\n", "flush_all\r\n");
     WHOLE("flush_all 5 noreply\r\n", "flush_all 5\r\n");
+    WHOLE("mg a q\r\n", "mg a\r\n");
+    WHOLE("mg a v qx Oq k\r\n", "mg a v Oq k\r\n");
+    WHOLE("mg YQ== q b v\n", "mg YQ== b v\r\n");
+    WHOLE("ms a +2 q\r\n\r\n\r\n", "ms a 2\r\n\r\n\r\n");
+    WHOLE("ms a 4294967297\r\nx\r\n", "ms a 1\r\nx\r\n");
+    WHOLE("ms a 1 F4294967297 q T0\r\nx\r\n", "ms a 1 F1 T0\r\nx\r\n");
+    WHOLE("ms YQ== 1 k F-18446744073709551615 b q\nx\r\n", "ms YQ== 1 k F1 b\r\nx\r\n");
+    WHOLE("md a\0 k\r\n", "md a\r\n");
+    WHOLE("  ma a q N5\r\n", "ma a N5\r\n");
+    WHOLE("me YQ== b q\r\n", "me YQ== b\r\n");
+    WHOLE("me a q b\r\n", "me a\r\n");
     WHOLE("version 1 2\r\n", "version\r\n");
 }
 

@@ -38,9 +38,26 @@ static const char *server_says(enum mc_id id) {
         return "OK\r\n";
     case MC_ID_VERSION:
         return "VERSION 1.6.18\r\n";
+    case MC_ID_MG:
+    case MC_ID_ME:
+        return "EN\r\n";
+    case MC_ID_MS:
+        return "HD\r\n";
+    case MC_ID_MD:
+    case MC_ID_MA:
+        return "NF\r\n";
     default:
         return "NOT_FOUND\r\n";
     }
+}
+
+/* What the client reads of it. */
+static const char *client_reads(const struct msg *m) {
+    const char *reply = server_says((enum mc_id)m->cmd->id);
+    struct parser p = {0};
+    struct rsp r;
+    assert_int_equal(mc_parse_rsp(&p, m->cmd, slice_str(reply), &r), PARSE_DONE);
+    return (m->flags & MSG_NOREPLY) || ((m->flags & MSG_QUIET) && r.quiet_ok) ? "" : reply;
 }
 
 /* Does the built form of a request parse as one plain request for the same thing? */
@@ -86,9 +103,7 @@ static void answers(struct slice in, struct text *to) {
             built_take(&b, to);
         } else if (m.route != ROUTE_SKIP) {
             check_built(&m);
-            if (!(m.flags & MSG_NOREPLY)) {
-                text_str(to, server_says((enum mc_id)m.cmd->id));
-            }
+            text_str(to, client_reads(&m));
         }
         in = slice(in.p + m.raw.n, in.n - m.raw.n);
     }

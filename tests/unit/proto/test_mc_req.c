@@ -65,6 +65,22 @@ static void test_fields(void **state) {
         {"verbosity 1 noreply\r\n", MC_ID_VERBOSITY, ROUTE_SKIP, MSG_REWRITE | MSG_NOREPLY, 3, 0, 0, "noreply"},
         {"stats items\r\n", MC_ID_STATS, ROUTE_LOCAL, 0, 2, 0, 0, "items"},
         {"quit\r\n", MC_ID_QUIT, ROUTE_LOCAL, 0, 1, 0, 0, "quit"},
+        {"mg a v k Oxyz\r\n", MC_ID_MG, ROUTE_ONE, 0, 5, 1, 1, "Oxyz"},
+        {"mg a what ever\r\n", MC_ID_MG, ROUTE_ONE, 0, 4, 1, 1, "ever"},
+        {"mg a q v\r\n", MC_ID_MG, ROUTE_ONE, MSG_REWRITE | MSG_QUIET, 3, 1, 1, "v"},
+        {"mg YQ== b v\r\n", MC_ID_MG, ROUTE_ONE, 0, 5, 1, 4, "a"},
+        {"mg YWJj q b\r\n", MC_ID_MG, ROUTE_ONE, MSG_REWRITE | MSG_QUIET, 4, 1, 3, "abc"},
+        {"mg YQpi b v\r\n", MC_ID_MG, ROUTE_ONE, 0, 5, 1, 4, "a\nb"},
+        {"md YQpi b k\r\n", MC_ID_MD, ROUTE_ONE, 0, 5, 1, 4, "a\nb"},
+        {"ms a 1 T0 F7\r\nx\r\n", MC_ID_MS, ROUTE_ONE, 0, 5, 1, 1, "F7"},
+        {"ms a 01 F07\r\nx\r\n", MC_ID_MS, ROUTE_ONE, 0, 4, 1, 1, "F07"},
+        {"ms a +1 F+7\r\nx\r\n", MC_ID_MS, ROUTE_ONE, MSG_REWRITE, 4, 1, 1, "F+7"},
+        {"ms YQ== 1 k q b\r\nx\r\n", MC_ID_MS, ROUTE_ONE, MSG_REWRITE | MSG_QUIET, 6, 1, 5, "a"},
+        {"ma a N0 q\r\n", MC_ID_MA, ROUTE_ONE, MSG_REWRITE | MSG_QUIET, 3, 1, 1, "N0"},
+        {"me a b\r\n", MC_ID_ME, ROUTE_REPLY, 0, 3, 1, 1, "b"},
+        {"me YQ== b\r\n", MC_ID_ME, ROUTE_ONE, 0, 4, 1, 3, "a"},
+        {"me a q\r\n", MC_ID_ME, ROUTE_ONE, MSG_REWRITE, 2, 1, 1, "a"},
+        {"mn\r\n", MC_ID_MN, ROUTE_LOCAL, 0, 1, 0, 0, "mn"},
         /* a bad line whose last word is noreply is answered by silence, as memcached does */
         {"incr k noreply\r\n", MC_ID_INCR, ROUTE_SKIP, MSG_REWRITE | MSG_NOREPLY, 3, 1, 1, "noreply"},
     };
@@ -92,13 +108,15 @@ static void test_refused(void **state) {
         size_t raw; /* 0: all */
         uint32_t flags;
     } rows[] = {
-        {"mg a v\r\n", "CLIENT_ERROR mg is not supported by kvmux yet\r\n", 0, 0},
-        {"mn\r\n", "CLIENT_ERROR mn is not supported by kvmux yet\r\n", 0, 0},
-        {"ms a 3 T0\r\nabc\r\nmn\r\n", "CLIENT_ERROR ms is not supported by kvmux yet\r\n", 16, 0},
-        {"ms a S3\r\nabc\r\n", "CLIENT_ERROR ms is not supported by kvmux yet\r\n", 9, MSG_CLOSE},
-        {"ms a\r\n", "CLIENT_ERROR ms is not supported by kvmux yet\r\n", 0, MSG_CLOSE},
-        {"ms a -1\r\n", "CLIENT_ERROR ms is not supported by kvmux yet\r\n", 0, MSG_CLOSE},
-        {"ms a 1073741825\r\n", "CLIENT_ERROR ms is not supported by kvmux yet\r\n", 0, MSG_CLOSE},
+        /* "a\nb": memcached may say such a key as it is, and its lines would be replies */
+        {"mg YQpi b k\r\n", "CLIENT_ERROR mg with flag k is refused by kvmux for a key with a line feed: use flag O\r\n", 0, 0},
+        {"mg YQpi k b q\r\n", "CLIENT_ERROR mg with flag k is refused by kvmux for a key with a line feed: use flag O\r\n", 0, 0},
+        {"me YQpi b\r\n", "CLIENT_ERROR me is refused by kvmux for a key with a line feed\r\n", 0, 0},
+        {"ms a 1073741825\r\n", "SERVER_ERROR object too large for cache\r\n", 0, MSG_CLOSE},
+        {"ms a 2147483645 q\r\n", "SERVER_ERROR object too large for cache\r\n", 0, MSG_CLOSE},
+        /* taken, since the server would take it too */
+        {"ms a 3 z\r\nabc\r\nmn\r\n", "CLIENT_ERROR invalid flag\r\n", 15, 0},
+        {"ms a 3 z\r\nabcdefg", "CLIENT_ERROR invalid flag\r\n", 15, 0},
         {"shutdown\r\n", "CLIENT_ERROR shutdown is refused by kvmux: it would stop a server that others use\r\n", 0, 0},
         {"watch fetchers\r\n",
          "CLIENT_ERROR watch is refused by kvmux: it would take over a connection that others share\r\n", 0, 0},

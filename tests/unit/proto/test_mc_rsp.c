@@ -59,6 +59,60 @@ static void test_lines(void **state) {
         {-1, "RESET\r\n", GOOD, 0},
         {-1, "VALUE a 0 1\r\nx\r\nEND\r\n", BAD, 0},
         {-1, "STAT a b\r\n", BAD, 0},
+        {MC_ID_MG, "EN\r\n", GOOD, 0},
+        {MC_ID_MG, "HD\r\n", GOOD, 0},
+        {MC_ID_MG, "HD k\001\002 W Z\r\nHD\r\n", GOOD, 12},
+        {MC_ID_MG, "OK t1\r\n", GOOD, 0},
+        {MC_ID_MG, "HDx\r\n", BAD, 0},
+        {MC_ID_MG, "H\r\n", BAD, 0},
+        {MC_ID_MG, "HD\n", BAD, 0},
+        {MC_ID_MG, "HD", MORE, 0},
+        {MC_ID_MG, "NF\r\n", BAD, 0},
+        {MC_ID_MG, "MN\r\n", BAD, 0},
+        {MC_ID_MG, "END\r\n", BAD, 0},
+        {MC_ID_MG, "VALUE a 0 1\r\nx\r\nEND\r\n", BAD, 0},
+        {MC_ID_MG, "VA 0\r\n\r\n", GOOD, 0},
+        {MC_ID_MG, "VA 2 s2 t-1 ka b Oxy\r\n\r\n\r\nEN\r\n", GOOD, 26},
+        {MC_ID_MG, "VA 2\r\nEN\r\n", GOOD, 0},
+        {MC_ID_MG, "VA 2\r\nENx\r\n", BAD, 0},
+        {MC_ID_MG, "VA 2\r\nEN\r", MORE, 0},
+        {MC_ID_MG, "VA 2\r\n", MORE, 0},
+        {MC_ID_MG, "VA\r\n", BAD, 0},
+        {MC_ID_MG, "VA \r\n", BAD, 0},
+        {MC_ID_MG, "VA x\r\n", BAD, 0},
+        {MC_ID_MG, "VA 1x\r\n", BAD, 0},
+        {MC_ID_MG, "VA -1\r\n", BAD, 0},
+        {MC_ID_MG, "VA 1073741825\r\n", BAD, 0},
+        {MC_ID_MG, "VA 99999999999999999999\r\n", BAD, 0},
+        {MC_ID_MG, "CLIENT_ERROR invalid flag\r\n", ERR, 0},
+        {MC_ID_MG, "ERROR\r\n", ERR, 0},
+        {MC_ID_MS, "HD kYQ== b Ox c5\r\n", GOOD, 0},
+        {MC_ID_MS, "NS\r\n", GOOD, 0},
+        {MC_ID_MS, "EX \r\n", GOOD, 0},
+        {MC_ID_MS, "NF\r\n", GOOD, 0},
+        {MC_ID_MS, "EN\r\n", BAD, 0},
+        {MC_ID_MS, "VA 0\r\n\r\n", BAD, 0},
+        {MC_ID_MS, "STORED\r\n", BAD, 0},
+        {MC_ID_MS, "SERVER_ERROR object too large for cache\r\n", ERR, 0},
+        {MC_ID_MS, "CLIENT_ERROR bad token in command line format\r\n", ERR, 0},
+        {MC_ID_MS, "CLIENT_ERROR bad data chunk\r\n", ERR, 0},
+        /* the data block behind such a line is about to be read as commands */
+        {MC_ID_MS, "CLIENT_ERROR bad command line format\r\n", BAD, 0},
+        {MC_ID_MS, "CLIENT_ERROR invalid flag\r\n", BAD, 0},
+        {MC_ID_MS, "ERROR\r\n", BAD, 0},
+        {MC_ID_MD, "HD \r\n", GOOD, 0},
+        {MC_ID_MD, "NF ka\r\n", GOOD, 0},
+        {MC_ID_MD, "EX\r\n", GOOD, 0},
+        {MC_ID_MD, "NS\r\n", BAD, 0},
+        {MC_ID_MA, "VA 20 t-1\r\n18446744073709551615\r\n", GOOD, 0},
+        {MC_ID_MA, "HD\r\n", GOOD, 0},
+        {MC_ID_MA, "NS\r\n", GOOD, 0},
+        {MC_ID_MA, "5\r\n", BAD, 0},
+        {MC_ID_ME, "ME a exp=-1 la=0 cas=6 fetch=no cls=1 size=66\r\n", GOOD, 0},
+        {MC_ID_ME, "EN\r\n", GOOD, 0},
+        {MC_ID_ME, "HD\r\n", BAD, 0},
+        {MC_ID_SET, "HD\r\n", BAD, 0},
+        {-1, "HD\r\n", BAD, 0},
         {MC_ID_GET, "END\r\n", GOOD, 0},
         {MC_ID_GET, "VALUE a 0 1\r\nx\r\nEND\r\n", GOOD, 0},
         {MC_ID_GET, "VALUE a\r 0 0\r\n\r\nEND\r\n", GOOD, 0},
@@ -161,14 +215,42 @@ static void test_cuts(void **state) {
                                "ERROR\r\nVALUE d 0 1\r\nxyz\r\nEND\r\n";
     static const char sets[] = "STORED\r\nNOT_STORED\r\nEXISTS\r\nSERVER_ERROR a b\r\nSTORED\nSTORED\r\n";
     static const char any[] = "VERSION 1\r\n17\r\nOK\r\nCLIENT_ERROR\r\nhuh\r\n";
+    static const char metas[] = "EN\r\nHD\r\nVA 2 kab b\r\n\r\n\r\nVA 0\r\n\r\nHD c5\r\nCLIENT_ERROR x\r\nVA 4 W\r\nEN\r\n\r\nVA 1\r\nxyz\r\n";
+    check_cuts(MC_ID_MG, metas, sizeof metas - 1);
+    check_cuts(MC_ID_MA, metas + 4, sizeof metas - 5);
     check_cuts(MC_ID_GETS, gets, sizeof gets - 1);
     check_cuts(MC_ID_SET, sets, sizeof sets - 1);
     check_cuts(-1, any, sizeof any - 1);
 }
 
+/* What memcached 1.6.18 does not say to a request with flag q. */
+static void test_quiet(void **state) {
+    static const struct {
+        int id;
+        const char *in;
+        bool quiet_ok;
+    } rows[] = {
+        {MC_ID_MG, "EN\r\n", true},   {MC_ID_MG, "HD k\r\n", false}, {MC_ID_MG, "VA 1\r\nx\r\n", false},
+        {MC_ID_MS, "HD\r\n", true},   {MC_ID_MS, "NS\r\n", false},   {MC_ID_MS, "EX\r\n", false},
+        {MC_ID_MS, "NF\r\n", false},  {MC_ID_MD, "HD O1\r\n", true}, {MC_ID_MD, "NF\r\n", false},
+        {MC_ID_MD, "EX\r\n", false},  {MC_ID_MA, "HD\r\n", true},    {MC_ID_MA, "VA 1\r\n5\r\n", true},
+        {MC_ID_MA, "NF\r\n", false},  {MC_ID_MA, "EX\r\n", false},   {MC_ID_ME, "EN\r\n", false},
+        {MC_ID_MG, "ERROR\r\n", false}, {MC_ID_MS, "SERVER_ERROR out of memory storing object\r\n", false},
+        {MC_ID_GET, "END\r\n", false}, {MC_ID_SET, "STORED\r\n", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct parser p = {0};
+        struct rsp r;
+        print_message("%s", rows[i].in);
+        assert_int_equal(mc_parse_rsp(&p, &mc_cmds[rows[i].id], slice_str(rows[i].in), &r), PARSE_DONE);
+        assert_int_equal(r.quiet_ok, rows[i].quiet_ok);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_long),
         cmocka_unit_test(test_linear),
         cmocka_unit_test(test_cuts),

@@ -4,6 +4,7 @@
 
 #include "core/dispatch.h"
 #include "core/runs.h"
+#include "core/txn.h"
 #include "core/worker_state.h"
 
 #define LINGER_USEC 1000000
@@ -328,6 +329,7 @@ void client_close(struct client *c, enum reason why) {
     }
     stage_release(&c->stage);
     mem_free(c->session.name);
+    txn_free(&c->txn);
     bool clean = reason_bucket(why) == REASON_BUCKET_EOF;
     if (!c->refused) {
         metric_add(&c->pool->stats.v[clean ? POOL_client_eof : POOL_client_err], 1);

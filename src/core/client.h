@@ -25,6 +25,7 @@ struct client {
     struct stage stage;     /* small replies are copied here */
     struct parser parser;
     struct session session;
+    struct txn *txn; /* NULL: not in a transaction (txn.h) */
     size_t bytes;    /* of requests in flight and replies waiting */
     size_t owed;     /* of these: finished replies */
     size_t sent_off; /* bytes of the first reply that are written */

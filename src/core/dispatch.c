@@ -2,6 +2,7 @@
 
 #include "core/fan.h"
 #include "core/greet.h"
+#include "core/txn.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -103,6 +104,11 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     case ROUTE_ALL:
         fan_all(r, b, m);
         return;
+    case ROUTE_TXN_BEGIN:
+    case ROUTE_TXN_RUN:
+    case ROUTE_TXN_DROP:
+        txn_take(r->client, r, b, m);
+        return;
     case ROUTE_LOCAL:
     case ROUTE_REPLY:
     case ROUTE_SKIP:
@@ -121,6 +127,13 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
     c->bytes += r->size;
     queue_push(&c->fifo, &r->client_link);
     bool last = (m->flags & MSG_CLOSE) != 0;
+    if (UNLIKELY(c->txn != NULL)) {
+        if (!(m->cmd->flags & CMD_LEAVES)) {
+            txn_take(c, r, b, m);
+            return last;
+        }
+        txn_free(&c->txn);
+    }
     if (UNLIKELY(m->route == ROUTE_REPLY)) {
         bool unknown = m->cmd->flags & CMD_UNKNOWN;
         metric_add(&pool->stats.v[unknown ? POOL_unknown_commands : POOL_refused_commands], 1);

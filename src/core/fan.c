@@ -4,6 +4,7 @@
 #include "core/client.h"
 #include "core/dispatch.h"
 #include "core/greet.h"
+#include "core/txn.h"
 #include "core/worker_state.h"
 
 #define NO_PART UINT32_MAX
@@ -159,6 +160,13 @@ static void fan_part_ended(struct fan *f, struct req *part) {
         return;
     }
     struct req *whole = f->whole;
+    if (whole != NULL && f->proof) {
+        struct fan_part proof = {.failed = f->parts[0].failed, .error = f->parts[0].error};
+        whole->fan = NULL;
+        fan_free(f);
+        txn_proved(whole, &proof);
+        return;
+    }
     if (whole != NULL) {
         if (f->next != NULL) {
             greet_done(f);
@@ -175,6 +183,7 @@ static void fan_part_ended(struct fan *f, struct req *part) {
 
 void fan_part_done(struct req *part) {
     struct fan *f = part->fan;
+    f->parts[part->part].error = (part->flags & REQ_ERROR) != 0;
     rope_move(&f->parts[part->part].reply, &part->bytes);
     fan_part_ended(f, part);
 }

@@ -11,6 +11,7 @@ struct fan_part {
     struct req *req;     /* NULL once it ended */
     struct rope reply;
     enum reason failed;
+    bool error; /* the server said no */
 };
 
 struct fan {
@@ -18,6 +19,7 @@ struct fan {
     uint32_t nparts, pending;
     uint32_t nkeys;
     struct session *next; /* of a change of profile (greet.h): what the client becomes when all agree; else NULL */
+    bool proof;           /* of transactions (txn.h) */
     uint16_t *owner; /* part of each key, in request order; NULL: the parts have no keys of their own */
     struct fan_part parts[];
 };

@@ -32,6 +32,7 @@ enum {
     REQ_EXPIRED = 1u << 3, /* got its error at its deadline; still in the wait queue for its late reply */
     REQ_GHOST = 1u << 4,   /* the unsent rest of a request that is answered already: bytes only, no reply follows */
     REQ_QUIET = 1u << 5,   /* the client wants no answer that says what it expects: errors are shown */
+    REQ_ERROR = 1u << 6,   /* REQ_PART: one of its replies was an error */
 };
 
 struct req {
@@ -46,6 +47,7 @@ struct req {
     int64_t deadline; /* usec; INT64_MAX: none */
     struct rope bytes;
     uint32_t size; /* of the request, in bytes */
+    uint32_t skip; /* replies that come before the one that counts (txn.h) */
     uint16_t part; /* REQ_PART: which one */
     uint8_t state, flags;
 };

@@ -21,6 +21,7 @@ struct profile {
     struct uplink **slots; /* server_connections of them; NULL: not open */
     int64_t used_at;       /* usec */
     int64_t retry_at;      /* the server refused its greeting: not tried again before */
+    bool takes_txn;        /* proved since the last connection was made (txn.h) */
 };
 
 struct server {

@@ -25,6 +25,7 @@ void uplink_move(struct uplink *u, enum uplink_state to) {
 
 void uplink_ready(struct uplink *u) {
     uplink_move(u, UPLINK_READY);
+    u->profile->takes_txn = false; /* it may be another server by now */
     u->server->connect_fails = 0;
     u->server->retry_at = 0;
     u->server->good_addr = (u->server->good_addr + u->tries - 1u) % u->server->naddrs;

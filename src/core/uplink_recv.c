@@ -88,6 +88,13 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
             uplink_greeted(u, slice(rest.p, rsp.len), rsp.kind);
             continue;
         }
+        if (UNLIKELY(rsp.kind == RSP_ERROR && (r->flags & REQ_PART))) {
+            r->flags |= REQ_ERROR;
+        }
+        if (UNLIKELY(r->skip > 0)) {
+            r->skip--;
+            continue;
+        }
         count++;
         if (UNLIKELY(s->told_failed && rsp.kind != RSP_LOADING && !(r->flags & REQ_EXPIRED))) {
             server_works(s);

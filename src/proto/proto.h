@@ -39,6 +39,9 @@ enum route {
     ROUTE_SAME,  /* all keys on one server, else REASON_CROSS_SLOT */
     ROUTE_ANY,   /* the server that owns the literal key "placeholder" (nutcracker's rule, compat part 5.2) */
     ROUTE_ALL,   /* every server, merged */
+    ROUTE_TXN_BEGIN, /* the requests that follow are kept ... */
+    ROUTE_TXN_RUN,   /* ... and sent as one ... */
+    ROUTE_TXN_DROP,  /* ... or forgotten (core/txn.h) */
     ROUTE_REPLY, /* refused or malformed: the answer is msg->answer, the connection stays open */
     ROUTE_SKIP,  /* nothing to do and nothing to answer (an empty line) */
 };
@@ -59,6 +62,7 @@ enum {
     CMD_BEFORE_AUTH = 1u << 2, /* allowed on a connection that has not authenticated yet */
     CMD_STATE = 1u << 3,       /* changes the state of the connection it travels on: never on a shared uplink */
     CMD_BLOCKING = 1u << 4,    /* may wait at the server */
+    CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
     CMD_UNKNOWN = 1u << 5,     /* the row of what no table knows */
 };
 
@@ -205,6 +209,9 @@ struct fan_in {
 
 struct proto {
     const char *name;
+    struct {
+        const char *begun, *kept, *dropped, *empty; /* whole replies */
+    } txn; /* what kvmux itself says about transactions; NULL where the protocol has none */
     enum parse_rc (*parse_req)(struct parser *, struct slice in, struct msg *);
     /* `cmd` is the request's row; NULL for greetings and probes. */
     enum parse_rc (*parse_rsp)(struct parser *, const struct cmd *, struct slice in, struct rsp *);

@@ -33,6 +33,7 @@ const char *const resp_why_lease = why_LEASE;
 #define WRITE            CMD_WRITE
 #define BEFORE_AUTH      CMD_BEFORE_AUTH
 #define STATE            CMD_STATE
+#define LEAVES           CMD_LEAVES
 #define BLOCKING         CMD_BLOCKING
 /* The key column is several initialisers: it is expanded once more before it is used. */
 #define ROW(...) {__VA_ARGS__},

@@ -140,7 +140,7 @@ def test_errors_in_the_middle_of_a_pipeline(c):
 
 
 @kvmux_only
-@pytest.mark.parametrize("req", [("MULTI",), ("EXEC",), ("DISCARD",), ("WATCH", "a"), ("UNWATCH",), ("BLPOP", "l", "1"), ("BRPOP", "l", "0"),
+@pytest.mark.parametrize("req", [("WATCH", "a"), ("UNWATCH",), ("BLPOP", "l", "1"), ("BRPOP", "l", "0"),
                                  ("BLMOVE", "a", "a", "LEFT", "LEFT", "1"), ("SUBSCRIBE", "x"), ("PSUBSCRIBE", "x"), ("PUBLISH", "x", "y"), ("SCAN", "0"),
                                  ("KEYS", "*"), ("MONITOR",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"),
                                  ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "1"), ("SYNC",), ("PSYNC", "?", "-1"), ("WAIT", "0", "10"),

@@ -182,7 +182,7 @@ static void test_refusals(void **state) {
         {"cluster info", "-ERR This instance has cluster support disabled\r\n"},
         {"cluster foo", "-ERR unknown subcommand 'foo'. Try CLUSTER HELP.\r\n"},
         {"readonly", "-ERR This instance has cluster support disabled\r\n"},
-        {"MULTI", "-ERR 'multi' is not supported by kvmux yet: transactions come with a later version\r\n"},
+        {"WATCH a", "-ERR 'watch' is not supported by kvmux yet: optimistic locking comes with a later version (MULTI and EXEC work)\r\n"},
         {"multi x", "-ERR wrong number of arguments for 'multi' command\r\n"},
         {"blpop a 0", "-ERR 'blpop' is not supported by kvmux yet: commands that block or wait come with a later version\r\n"},
         {"xread BLOCK 0 STREAMS a 0",

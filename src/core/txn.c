@@ -1,0 +1,224 @@
+#include "core/txn.h"
+
+#include "base/mem.h"
+#include "core/client.h"
+#include "core/server.h"
+#include "core/uplink.h"
+#include "core/worker_state.h"
+
+struct txn {
+    struct stage stage;
+    struct rope open;  /* the command that began it */
+    struct rope bytes; /* what is kept, one after the other */
+    struct rope run;   /* the command that runs it */
+    size_t size;
+    uint32_t count;  /* requests kept */
+    uint32_t server; /* of the pool; RING_NONE: no key was named yet */
+    bool broken;     /* a request was refused: it will not run */
+};
+
+void txn_free(struct txn **tp) {
+    struct txn *t = *tp;
+    *tp = NULL;
+    if (t != NULL) {
+        rope_fini(&t->open);
+        rope_fini(&t->bytes);
+        rope_fini(&t->run);
+        stage_release(&t->stage);
+        mem_free(t);
+    }
+}
+
+static void keep(struct txn *t, struct rope *to, struct pool *pool, struct buf *b, const struct msg *m) {
+    struct out out = {to, &t->stage};
+    if (m->flags & MSG_REWRITE) {
+        pool->back->build(m, b, NULL, 0, &out);
+    } else {
+        rope_add(to, &t->stage, b, m->raw);
+    }
+}
+
+static void say(struct req *r, const char *text) {
+    rope_add_copy(&r->bytes, &r->client->stage, slice_str(text));
+    req_done(r);
+}
+
+static void refuse(struct client *c, struct req *r, enum reason why) {
+    if (c->txn != NULL) {
+        c->txn->broken = true;
+    }
+    req_fail(r, why);
+}
+
+static void txn_begin(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
+    if (c->txn != NULL) {
+        req_fail(r, REASON_TXN_NESTED);
+        return;
+    }
+    c->txn = mem_zalloc(sizeof *c->txn);
+    stage_init(&c->txn->stage, &c->pool->worker->bufs);
+    c->txn->server = RING_NONE;
+    keep(c->txn, &c->txn->open, c->pool, b, m);
+    say(r, c->pool->front->txn.begun);
+}
+
+/* The server that all keys of a request are on. NONE and `*why`: there is none. */
+static uint32_t server_of_keys(struct client *c, const struct msg *m, enum reason *why) {
+    struct pool *pool = c->pool;
+    uint32_t server = c->txn->server;
+    for (uint32_t i = 0; i < m->nkeys; i++) {
+        uint32_t s = ring_pick(pool->ring, &pool->worker->rng, msg_key(m, i));
+        if (s == RING_NONE || (server != RING_NONE && s != server)) {
+            *why = s == RING_NONE ? REASON_EJECTED : REASON_CROSS_SLOT;
+            return RING_NONE;
+        }
+        server = s;
+    }
+    return server;
+}
+
+static void txn_keep(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
+    struct txn *t = c->txn;
+    bool every = m->route == ROUTE_ALL && c->pool->nservers > 1;
+    enum reason why = REASON_NONE;
+    if (m->route == ROUTE_REPLY) {
+        t->broken = true;
+        rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
+        req_done(r);
+        return;
+    }
+    if ((m->cmd->flags & (CMD_STATE | CMD_BLOCKING)) || every) {
+        refuse(c, r, REASON_TXN_FORBIDDEN);
+        return;
+    }
+    if (t->size + m->raw.n > (uint64_t)c->pool->conf->transaction_limit) {
+        refuse(c, r, REASON_TXN_LIMIT);
+        return;
+    }
+    t->server = m->nkeys > 0 ? server_of_keys(c, m, &why) : t->server;
+    if (why != REASON_NONE) {
+        refuse(c, r, why);
+        return;
+    }
+    keep(t, &t->bytes, c->pool, b, m);
+    t->size += m->raw.n;
+    t->count++;
+    say(r, c->pool->front->txn.kept);
+}
+
+/* ---- running ---- */
+
+/* As one request with one reply that counts. */
+static void txn_send(struct client *c, struct req *r, struct uplink *u) {
+    struct txn *t = c->txn;
+    struct rope *parts[] = {&t->open, &t->bytes, &t->run};
+    for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
+        for (uint32_t i = 0; i < parts[p]->n; i++) {
+            struct span *s = rope_span(parts[p], i);
+            rope_add_ref(&r->bytes, s->buf, s->off, s->len);
+        }
+    }
+    r->skip = t->count + 1;
+    r->flags |= REQ_RETRIED; /* not on another connection: it proved nothing */
+    r->size += (uint32_t)t->size;
+    c->bytes += t->size;
+    txn_free(&c->txn);
+    if (c->pool->timeout > 0) {
+        r->deadline = worker_now(c->pool->worker) + c->pool->timeout;
+    }
+    uplink_queue(u, r);
+}
+
+/* An empty transaction first; the client is not read until it is answered. */
+static void txn_prove(struct client *c, struct req *r, struct uplink *u) {
+    struct fan *f = fan_new(r, 1, 0);
+    struct req *part = fan_part_new(f, 0);
+    struct rope *both[] = {&c->txn->open, &c->txn->run};
+    f->proof = true;
+    c->greeting = true;
+    for (size_t p = 0; p < ARRAY_LEN(both); p++) {
+        struct span *s = rope_span(both[p], 0);
+        rope_add_ref(&part->bytes, s->buf, s->off, s->len);
+    }
+    part->skip = 1;
+    if (c->pool->timeout > 0) {
+        part->deadline = worker_now(c->pool->worker) + c->pool->timeout;
+    }
+    uplink_queue(u, part);
+}
+
+static struct uplink *txn_uplink(struct client *c, struct req *r) {
+    struct pool *pool = c->pool;
+    enum reason why = REASON_EJECTED;
+    uint32_t s = c->txn->server;
+    if (s == RING_NONE) {
+        s = ring_pick(pool->ring, &pool->worker->rng, slice_str("placeholder"));
+    }
+    struct uplink *u = s == RING_NONE ? NULL : server_uplink(&pool->servers[s], c, r->profile, &why);
+    if (u == NULL) {
+        txn_free(&c->txn);
+        req_fail(r, why);
+    }
+    return u;
+}
+
+static void txn_run(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
+    struct txn *t = c->txn;
+    if (t == NULL) {
+        req_fail(r, REASON_TXN_NONE_TO_RUN);
+    } else if (t->broken) {
+        txn_free(&c->txn);
+        req_fail(r, REASON_TXN_BROKEN);
+    } else if (t->count == 0) {
+        txn_free(&c->txn);
+        say(r, c->pool->front->txn.empty);
+    } else {
+        keep(t, &t->run, c->pool, b, m);
+        struct uplink *u = txn_uplink(c, r);
+        if (u != NULL && u->profile->takes_txn) {
+            txn_send(c, r, u);
+        } else if (u != NULL) {
+            txn_prove(c, r, u);
+        }
+    }
+}
+
+void txn_proved(struct req *r, const struct fan_part *proof) {
+    struct client *c = r->client;
+    c->greeting = false;
+    if (proof->failed != REASON_NONE || proof->error) {
+        txn_free(&c->txn);
+        req_fail(r, proof->failed != REASON_NONE ? proof->failed : REASON_TXN_REFUSED);
+        return;
+    }
+    struct uplink *u = txn_uplink(c, r);
+    if (u != NULL) {
+        u->profile->takes_txn = true;
+        txn_send(c, r, u);
+    }
+}
+
+static void txn_drop(struct client *c, struct req *r) {
+    if (c->txn == NULL) {
+        req_fail(r, REASON_TXN_NONE_TO_DROP);
+        return;
+    }
+    txn_free(&c->txn);
+    say(r, c->pool->front->txn.dropped);
+}
+
+void txn_take(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
+    switch (m->route) {
+    case ROUTE_TXN_BEGIN:
+        txn_begin(c, r, b, m);
+        return;
+    case ROUTE_TXN_RUN:
+        txn_run(c, r, b, m);
+        return;
+    case ROUTE_TXN_DROP:
+        txn_drop(c, r);
+        return;
+    default:
+        txn_keep(c, r, b, m);
+    }
+}

@@ -11,6 +11,8 @@
 #include "route/ring.h"
 
 enum failure { FAILURE_ERROR, FAILURE_MISS };
+enum cross { CROSS_GATHER, CROSS_ERROR, CROSS_FIRST };
+enum flush { FLUSH_ALLOW, FLUSH_DENY };
 
 struct conf_server {
     char *name;       /* what is hashed and shown (compat part 4.1) */
@@ -38,6 +40,8 @@ struct conf_listen {
 #define CONF_ENUM_HASH enum hash
 #define CONF_ENUM_DIST enum dist
 #define CONF_ENUM_FAILURE enum failure
+#define CONF_ENUM_CROSS enum cross
+#define CONF_ENUM_FLUSH enum flush
 struct conf_tag {
     char bytes[2];
     bool set;

@@ -26,6 +26,8 @@ const struct key_table keys_global = {global_rows, ARRAY_LEN(global_rows)};
 _Static_assert(ARRAY_LEN(pool_rows) <= KEYS_MAX && ARRAY_LEN(global_rows) <= KEYS_MAX, "KEYS_MAX");
 
 static const char *const failure_words[] = {[FAILURE_ERROR] = "error", [FAILURE_MISS] = "miss"};
+static const char *const cross_words[] = {[CROSS_GATHER] = "gather", [CROSS_ERROR] = "error", [CROSS_FIRST] = "first"};
+static const char *const flush_words[] = {[FLUSH_ALLOW] = "allow", [FLUSH_DENY] = "deny"};
 
 int key_by_name(const struct key_table *t, const char *name) {
     for (uint32_t i = 0; i < t->n; i++) {
@@ -41,6 +43,8 @@ const char *key_word(enum key_type type, unsigned i) {
     case KEY_ENUM_HASH: return i < HASH_COUNT ? hash_name((enum hash)i) : NULL;
     case KEY_ENUM_DIST: return i < DIST_COUNT ? dist_name((enum dist)i) : NULL;
     case KEY_ENUM_FAILURE: return i < ARRAY_LEN(failure_words) ? failure_words[i] : NULL;
+    case KEY_ENUM_CROSS: return i < ARRAY_LEN(cross_words) ? cross_words[i] : NULL;
+    case KEY_ENUM_FLUSH: return i < ARRAY_LEN(flush_words) ? flush_words[i] : NULL;
     default: return NULL;
     }
 }
@@ -61,7 +65,9 @@ const char *key_allowed(const struct key_row *row, char *to, size_t room) {
     case KEY_TAG: snprintf(to, room, "exactly two bytes, for example \"{}\" in quotes"); break;
     case KEY_ENUM_HASH:
     case KEY_ENUM_DIST:
-    case KEY_ENUM_FAILURE: {
+    case KEY_ENUM_FAILURE:
+    case KEY_ENUM_CROSS:
+    case KEY_ENUM_FLUSH: {
         size_t n = 0;
         to[0] = '\0';
         for (unsigned i = 0; key_word(row->type, i) != NULL && n < room; i++) {
@@ -108,6 +114,8 @@ static void set_enum(enum key_type type, void *member, int i) {
     switch (type) {
     case KEY_ENUM_HASH: *(enum hash *)member = (enum hash)i; break;
     case KEY_ENUM_DIST: *(enum dist *)member = (enum dist)i; break;
+    case KEY_ENUM_CROSS: *(enum cross *)member = (enum cross)i; break;
+    case KEY_ENUM_FLUSH: *(enum flush *)member = (enum flush)i; break;
     default: *(enum failure *)member = (enum failure)i; break;
     }
 }
@@ -158,7 +166,9 @@ static void set_text(const struct key_row *row, void *member, const struct node 
         break;
     case KEY_ENUM_HASH:
     case KEY_ENUM_DIST:
-    case KEY_ENUM_FAILURE: {
+    case KEY_ENUM_FAILURE:
+    case KEY_ENUM_CROSS:
+    case KEY_ENUM_FLUSH: {
         int i = word_index(row->type, text);
         if (i >= 0) {
             set_enum(row->type, member, i);

@@ -13,7 +13,9 @@ enum key_type {
     KEY_TAG,
     KEY_ENUM_HASH,
     KEY_ENUM_DIST,
-    KEY_ENUM_FAILURE
+    KEY_ENUM_FAILURE,
+    KEY_ENUM_CROSS,
+    KEY_ENUM_FLUSH
 };
 enum key_change { KEY_LIVE, KEY_RESTART };
 

@@ -42,12 +42,13 @@ static void dispatch_key(struct req *r, struct buf *b, const struct msg *m, stru
     dispatch_to(&pool->servers[s], r, b, m, NULL, 0);
 }
 
-/* All keys on one server, or refused. */
+/* All keys on one server, or refused; cross_shard: first asks for nutcracker's way, the first key decides. */
 static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {
     struct pool *pool = r->pool;
     uint32_t first = ring_pick(pool->ring, &pool->worker->rng, msg_key(m, 0));
     /* `random` has no owners to compare */
-    uint32_t nkeys = pool->conf->distribution == DIST_RANDOM ? 1 : m->nkeys;
+    bool one = pool->conf->distribution == DIST_RANDOM || pool->conf->cross_shard == CROSS_FIRST;
+    uint32_t nkeys = one ? 1 : m->nkeys;
     for (uint32_t i = 1; i < nkeys; i++) {
         if (ring_pick(pool->ring, &pool->worker->rng, msg_key(m, i)) != first) {
             req_fail(r, REASON_CROSS_SLOT);
@@ -84,6 +85,7 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
 }
 
 static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
+    const struct conf_pool *conf = r->pool->conf;
     switch (m->route) {
     case ROUTE_ONE:
         dispatch_key(r, b, m, msg_key(m, 0));
@@ -98,11 +100,26 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     case ROUTE_SAME:
         dispatch_same(r, b, m);
         return;
+    case ROUTE_GATHER:
+        /* `random` has no owners that could be asked */
+        if (conf->cross_shard == CROSS_GATHER && conf->distribution != DIST_RANDOM) {
+            fan_split(r, b, m);
+        } else {
+            dispatch_same(r, b, m);
+        }
+        return;
     case ROUTE_ANY:
         dispatch_key(r, b, m, slice_str(ANY_KEY));
         return;
     case ROUTE_ALL:
-        fan_all(r, b, m);
+        if (UNLIKELY(pool_denies(r->pool, m->cmd))) {
+            req_fail(r, REASON_FLUSH_DENIED);
+        } else {
+            fan_all(r, b, m);
+        }
+        return;
+    case ROUTE_CURSOR:
+        fan_walk(r, b, m);
         return;
     case ROUTE_TXN_BEGIN:
     case ROUTE_TXN_RUN:

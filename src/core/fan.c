@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "core/greet.h"
 #include "core/txn.h"
+#include "core/walk.h"
 #include "core/worker_state.h"
 
 #define NO_PART UINT32_MAX
@@ -26,6 +27,7 @@ static void fan_free(struct fan *f) {
         rope_fini(&f->parts[i].reply);
     }
     mem_free(f->next);
+    rope_fini(&f->request);
     mem_free(f);
 }
 
@@ -81,17 +83,30 @@ static void order_keys(const uint32_t *owners, uint32_t nkeys, uint32_t nparts, 
     start[0] = 0;
 }
 
+/* Makes a part of each key. Part p becomes servers[p] of a server that has many: from behind, since the list grows. */
+static uint32_t part_each(uint32_t *owners, uint32_t nkeys, uint32_t *servers) {
+    for (uint32_t i = nkeys; i-- > 0;) {
+        owners[i] = servers[owners[i]];
+    }
+    for (uint32_t i = 0; i < nkeys; i++) {
+        servers[i] = owners[i];
+        owners[i] = i;
+    }
+    return nkeys;
+}
+
 void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
     struct pool *pool = whole->pool;
     struct worker *w = pool->worker;
     /* one scratch array: owners, keys, servers of parts, starts of parts */
-    uint32_t want = 2 * m->nkeys + 2 * pool->nservers + 1;
+    uint32_t most = m->nkeys > pool->nservers ? m->nkeys : pool->nservers; /* parts */
+    uint32_t want = 2 * m->nkeys + 2 * most + 1;
     if (w->keys_cap < want) {
         w->keys_cap = want;
         w->keys = mem_realloc(w->keys, want * sizeof *w->keys);
     }
     uint32_t *owners = w->keys, *keys = owners + m->nkeys, *servers = keys + m->nkeys,
-             *start = servers + pool->nservers;
+             *start = servers + most;
     uint32_t nparts = group_keys(pool, m, owners, servers);
     if (nparts == 0) {
         req_fail(whole, REASON_EJECTED);
@@ -103,8 +118,19 @@ void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
         dispatch_to(&pool->servers[servers[0]], whole, b, m, NULL, 0);
         return;
     }
+    if (m->cmd->flags & CMD_EACH) {
+        nparts = part_each(owners, m->nkeys, servers);
+    }
+    if (nparts > UINT16_MAX) {
+        req_fail(whole, REASON_TOO_LARGE);
+        return;
+    }
     order_keys(owners, m->nkeys, nparts, start, keys);
     struct fan *f = fan_new(whole, nparts, m->nkeys);
+    if (m->cmd->merge == MERGE_GATHER) {
+        struct out out = {&f->request, &whole->client->stage};
+        pool->back->build(m, b, NULL, 0, &out);
+    }
     for (uint32_t i = 0; i < m->nkeys; i++) {
         f->owner[i] = (uint16_t)owners[i];
     }
@@ -125,6 +151,20 @@ void fan_all(struct req *whole, struct buf *b, const struct msg *m) {
     for (uint32_t s = 0; s < pool->nservers; s++) {
         dispatch_to(&pool->servers[s], f->parts[s].req, b, m, NULL, 0);
     }
+}
+
+void fan_walk(struct req *whole, struct buf *b, const struct msg *m) {
+    struct pool *pool = whole->pool;
+    uint32_t s = walk_server(pool, m->walk.place);
+    if (s == WALK_NONE) {
+        req_fail(whole, REASON_LOST_CURSOR);
+        return;
+    }
+    struct fan *f = fan_new(whole, 1, 0);
+    f->walk_place = walk_id(pool, s);
+    f->walk_next = walk_id(pool, s + 1);
+    fan_part_new(f, 0);
+    dispatch_to(&pool->servers[s], f->parts[0].req, b, m, NULL, 0);
 }
 
 /* The last part ended: one reply out of all. */
@@ -148,7 +188,11 @@ static void fan_merge(struct fan *f) {
         .owner = f->owner,
         .nkeys = f->nkeys,
         .miss_on_failure = pool->conf->multiget_failure == FAILURE_MISS,
+        .dice = rng_u32(&pool->worker->rng),
+        .walk = {f->walk_place, f->walk_next},
     };
+    struct buf *request;
+    in.request = rope_flat(&f->request, &pool->worker->bufs, &request);
     struct out out = {&whole->bytes, &whole->client->stage};
     pool->front->merge(&in, &out);
     mem_free(parts);
@@ -181,10 +225,26 @@ static void fan_part_ended(struct fan *f, struct req *part) {
     }
 }
 
+/* The answers of several servers are held here until the last is there. */
+static bool is_collected(const struct cmd *c) {
+    return c->merge == MERGE_GATHER || c->merge == MERGE_CONCAT;
+}
+
+static void fan_refuse(struct fan *f) {
+    for (uint32_t i = 0; i < f->nparts; i++) {
+        rope_fini(&f->parts[i].reply);
+        f->parts[i].failed = REASON_GATHER_LIMIT;
+    }
+}
+
 void fan_part_done(struct req *part) {
     struct fan *f = part->fan;
     f->parts[part->part].error = (part->flags & REQ_ERROR) != 0;
     rope_move(&f->parts[part->part].reply, &part->bytes);
+    f->bytes += rope_len(&f->parts[part->part].reply);
+    if (UNLIKELY(f->bytes > (size_t)part->pool->conf->gather_limit) && is_collected(part->cmd)) {
+        fan_refuse(f);
+    }
     fan_part_ended(f, part);
 }
 

@@ -20,14 +20,20 @@ struct fan {
     uint32_t nkeys;
     struct session *next; /* of a change of profile (greet.h): what the client becomes when all agree; else NULL */
     bool proof;           /* of transactions (txn.h) */
+    uint32_t walk_place, walk_next; /* of a walk: ids of the server that was asked and of the one behind it */
+    size_t bytes;                   /* of the replies so far */
+    struct rope request;            /* MERGE_GATHER: all of it */
     uint16_t *owner; /* part of each key, in request order; NULL: the parts have no keys of their own */
     struct fan_part parts[];
 };
 
-/* Groups the keys of a split request by server and sends each server its part; one server: the request goes untouched. */
+/* Groups the keys of a request by server and sends each server its part (with CMD_EACH, each key's server its key); one
+ * server: the request goes untouched. */
 void fan_split(struct req *, struct buf *, const struct msg *);
 /* Sends the whole request to every server. */
 void fan_all(struct req *, struct buf *, const struct msg *);
+/* Sends it to the one server that msg->walk names. */
+void fan_walk(struct req *, struct buf *, const struct msg *);
 
 /* For those who send something of their own to several servers: `nparts` parts, each to be made and queued by the caller. */
 struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys);

@@ -29,6 +29,7 @@ void pool_fini(struct pool *p) {
         server_fini(&p->servers[i]);
     }
     mem_free(p->servers);
+    mem_free(p->walk_ids);
     ring_unref(&p->ring);
 }
 

@@ -79,12 +79,16 @@ static uint32_t server_of_keys(struct client *c, const struct msg *m, enum reaso
 
 static void txn_keep(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
     struct txn *t = c->txn;
-    bool every = m->route == ROUTE_ALL && c->pool->nservers > 1;
+    bool every = (m->route == ROUTE_ALL && c->pool->nservers > 1) || m->route == ROUTE_CURSOR;
     enum reason why = REASON_NONE;
     if (m->route == ROUTE_REPLY) {
         t->broken = true;
         rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
         req_done(r);
+        return;
+    }
+    if (pool_denies(c->pool, m->cmd)) {
+        refuse(c, r, REASON_FLUSH_DENIED);
         return;
     }
     if ((m->cmd->flags & (CMD_STATE | CMD_BLOCKING)) || every) {

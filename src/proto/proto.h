@@ -37,8 +37,10 @@ enum route {
     ROUTE_ONE,   /* the server of its first key */
     ROUTE_SPLIT, /* keys grouped by server, replies merged in request order */
     ROUTE_SAME,  /* all keys on one server, else REASON_CROSS_SLOT */
+    ROUTE_GATHER, /* keys grouped by server, each server asked for what its keys can answer, the answer computed */
     ROUTE_ANY,   /* the server that owns the literal key "placeholder" (nutcracker's rule, compat part 5.2) */
     ROUTE_ALL,   /* every server, merged */
+    ROUTE_CURSOR, /* one server after the other: the one that msg->walk names */
     ROUTE_TXN_BEGIN, /* the requests that follow are kept ... */
     ROUTE_TXN_RUN,   /* ... and sent as one ... */
     ROUTE_TXN_DROP,  /* ... or forgotten (core/txn.h) */
@@ -53,6 +55,10 @@ enum merge {
     MERGE_SUM,    /* integers added up */
     MERGE_ALL_OK, /* the first error, else the first reply */
     MERGE_VALUES, /* VALUE blocks, one END */
+    MERGE_CONCAT, /* one array of all elements */
+    MERGE_PICK,   /* one that is not null, any of them; else null */
+    MERGE_GATHER, /* computed: needs fan_in.request */
+    MERGE_CURSOR, /* a page of one server: needs fan_in.walk */
 };
 
 /* Bits of cmd.flags. */
@@ -62,8 +68,10 @@ enum {
     CMD_BEFORE_AUTH = 1u << 2, /* allowed on a connection that has not authenticated yet */
     CMD_STATE = 1u << 3,       /* changes the state of the connection it travels on: never on a shared uplink */
     CMD_BLOCKING = 1u << 4,    /* may wait at the server */
-    CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
     CMD_UNKNOWN = 1u << 5,     /* the row of what no table knows */
+    CMD_FLUSH = 1u << 6,       /* empties servers: a pool may deny it */
+    CMD_EACH = 1u << 7,        /* ROUTE_GATHER: each key is a part of its own */
+    CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
 };
 
 /* One row of a command table. */
@@ -77,6 +85,9 @@ struct cmd {
     uint32_t flags;
     const char *why; /* the answer of a command that is refused; NULL otherwise */
 };
+
+/* Ids of servers in cursors (ROUTE_CURSOR) are 1 .. WALK_PLACES - 1. */
+#define WALK_PLACES 4096u
 
 struct arg {
     uint32_t off, len; /* from msg->base */
@@ -101,6 +112,10 @@ struct msg {
     uint32_t nargs;
     /* Key i is args[first_key + i * key_step], the second and later ones moved by key_gap (dest numkeys key ...). */
     uint32_t first_key, key_step, nkeys, key_gap;
+    struct {
+        uint64_t at;    /* the server's own cursor */
+        uint32_t place; /* id of the server; 0: the first one */
+    } walk; /* ROUTE_CURSOR */
     uint64_t need;                       /* after MORE: the message has at least so many bytes; 0: unknown */
     char answer[512];                    /* after BAD, and for ROUTE_REPLY: the whole reply to send */
     uint32_t answer_len;
@@ -205,6 +220,11 @@ struct fan_in {
     const uint16_t *owner; /* for each key in request order: which part has it; NULL for ROUTE_ALL */
     uint32_t nkeys;
     bool miss_on_failure; /* a failed part counts as misses instead of failing the whole request */
+    struct slice request; /* MERGE_GATHER: what build makes of all of it */
+    uint32_t dice;        /* MERGE_PICK: any number */
+    struct {
+        uint32_t place, next; /* ids of the server that was asked and of the one behind it; next 0: there is none */
+    } walk; /* MERGE_CURSOR */
 };
 
 struct proto {
@@ -216,7 +236,7 @@ struct proto {
     /* `cmd` is the request's row; NULL for greetings and probes. */
     enum parse_rc (*parse_rsp)(struct parser *, const struct cmd *, struct slice in, struct rsp *);
     /* The request in the form that servers get: all of it (keys NULL), or with these keys only (indices into msg_key,
-     * ascending; ROUTE_SPLIT). `b` is the buf that msg->raw lies in, or NULL. */
+     * ascending; ROUTE_SPLIT, ROUTE_GATHER). `b` is the buf that msg->raw lies in, or NULL. */
     void (*build)(const struct msg *, struct buf *b, const uint32_t *keys, uint32_t nkeys, struct out *);
     void (*merge)(const struct fan_in *, struct out *);
     /* Answers a ROUTE_LOCAL request; returns true when the client is to be closed after the answer. */

@@ -3,7 +3,8 @@
  * resp_req.c    frames of requests          resp_rsp.c     frames of replies
  * resp_inline.c commands typed by hand      resp_build.c   requests for servers, greetings, errors
  * resp_cmd.c    the command table           resp_merge.c   one reply out of several
- * resp_keys.c   where a request's keys are  resp_local.c   answers of our own; resp_info.c: INFO */
+ * resp_keys.c   where a request's keys are  resp_local.c   answers of our own; resp_info.c: INFO
+ * resp_gather*.c sets over several servers  resp_hll.c     HyperLogLogs; resp_scan.c: SCAN */
 #ifndef KVMUX_PROTO_RESP_H
 #define KVMUX_PROTO_RESP_H
 
@@ -102,6 +103,24 @@ void resp_put_bulk(struct out *, struct slice);
 void resp_put_head(struct out *, char type, int64_t n); /* "<type><n>\r\n" */
 
 void resp_merge(const struct fan_in *, struct out *);
+/* The number in "<type><number>\r\n" and, in *rest, what follows. False: it is of another type. */
+bool resp_take_head(struct slice reply, char type, int64_t *n, struct slice *rest);
+
+/* MERGE_GATHER: what a server is asked for these keys, and the answer made of all answers. */
+void resp_gather_build(const struct msg *, const uint32_t *keys, uint32_t nkeys, struct out *);
+void resp_gather_merge(const struct fan_in *, struct out *);
+
+/* Adds a HyperLogLog, as GET returns it, to registers that begin as zeroes; what all of them together have counted. */
+#define HLL_REGISTERS 16384u
+enum hll_rc { HLL_OK, HLL_OTHER /* not a HyperLogLog */, HLL_CORRUPT };
+enum hll_rc resp_hll_add(uint8_t *registers, struct slice);
+uint64_t resp_hll_count(const uint8_t *registers);
+
+/* ROUTE_CURSOR: takes the cursor apart, or answers that it is none. */
+void resp_scan_judge(struct msg *);
+void resp_scan_build(const struct msg *, struct out *);
+void resp_scan_merge(const struct fan_in *, struct out *);
+
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);
 

@@ -48,6 +48,14 @@ static void build_framed(const struct msg *m, struct buf *b, const uint32_t *key
 
 void resp_build(const struct msg *m, struct buf *b, const uint32_t *keys, uint32_t nkeys, struct out *o) {
     bool in_frame = m->base == m->raw.p;
+    if (UNLIKELY(m->route == ROUTE_CURSOR)) {
+        resp_scan_build(m, o);
+        return;
+    }
+    if (UNLIKELY(keys != NULL && m->cmd->merge == MERGE_GATHER)) {
+        resp_gather_build(m, keys, nkeys, o);
+        return;
+    }
     if (keys == NULL && in_frame) {
         out_take(o, b, m->raw);
         return;

@@ -35,6 +35,8 @@ const char *const resp_why_lease = why_LEASE;
 #define STATE            CMD_STATE
 #define LEAVES           CMD_LEAVES
 #define BLOCKING         CMD_BLOCKING
+#define FLUSH            CMD_FLUSH
+#define EACH             CMD_EACH
 /* The key column is several initialisers: it is expanded once more before it is used. */
 #define ROW(...) {__VA_ARGS__},
 
@@ -149,10 +151,14 @@ static bool arity_fits(const struct cmd *c, uint32_t nargs) {
     return c->arity >= 0 ? nargs == (uint32_t)c->arity : nargs >= (uint32_t)-c->arity;
 }
 
-/* A table may say SPLIT or SAME; the number of keys says more. */
+/* A table may say SPLIT, SAME or GATHER; the number of keys says more. */
 static void settle_route(struct msg *m) {
     const struct cmd *c = m->cmd;
-    if (c->route != ROUTE_SPLIT && c->route != ROUTE_SAME) {
+    if (c->route == ROUTE_CURSOR) {
+        resp_scan_judge(m);
+        return;
+    }
+    if (c->route != ROUTE_SPLIT && c->route != ROUTE_SAME && c->route != ROUTE_GATHER) {
         return;
     }
     if (m->nkeys == 0) {

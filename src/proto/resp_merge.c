@@ -15,8 +15,7 @@ static void put_unexpected(struct out *o) {
     resp_error(REASON_BAD_REPLY, o);
 }
 
-/* The number in "<type><number>\r\n" and, in *rest, what follows. */
-static bool take_head(struct slice reply, char type, int64_t *n, struct slice *rest) {
+bool resp_take_head(struct slice reply, char type, int64_t *n, struct slice *rest) {
     const uint8_t *cr = reply.n > 0 && reply.p[0] == type ? memchr(reply.p, '\r', reply.n) : NULL;
     if (cr == NULL || !resp_int(slice(reply.p + 1, (size_t)(cr - reply.p) - 1), n)) {
         return false;
@@ -47,7 +46,7 @@ static void merge_sum(const struct fan_in *in, struct out *o) {
     for (uint32_t i = 0; i < in->nparts; i++) {
         int64_t n = 0;
         struct slice rest;
-        if (!take_head(in->parts[i].reply, ':', &n, &rest)) {
+        if (!resp_take_head(in->parts[i].reply, ':', &n, &rest)) {
             put_unexpected(o);
             return;
         }
@@ -70,7 +69,7 @@ static bool cursors_init(const struct fan_in *in, struct cursor *cursors) {
     for (uint32_t i = 0; i < in->nparts; i++) {
         const struct part *p = &in->parts[i];
         int64_t n;
-        if (p->failed == REASON_NONE && (!take_head(p->reply, '*', &n, &cursors[i].rest) || n != cursors[i].wanted)) {
+        if (p->failed == REASON_NONE && (!resp_take_head(p->reply, '*', &n, &cursors[i].rest) || n != cursors[i].wanted)) {
             return false;
         }
     }
@@ -122,6 +121,45 @@ static void merge_array(const struct fan_in *in, struct out *o) {
     }
 }
 
+/* All elements of all parts. */
+static void merge_concat(const struct fan_in *in, struct out *o) {
+    int64_t sum = 0, n;
+    struct slice rest;
+    char type = in->parts[0].reply.p[0] == '~' ? '~' : '*';
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        if (!resp_take_head(in->parts[i].reply, type, &n, &rest) || n < 0) {
+            put_unexpected(o);
+            return;
+        }
+        sum += n;
+    }
+    resp_put_head(o, type, sum);
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        resp_take_head(in->parts[i].reply, type, &n, &rest);
+        out_take(o, in->parts[i].buf, rest);
+    }
+}
+
+static bool is_null(struct slice reply) {
+    return slice_is(reply, "$-1\r\n") || slice_is(reply, "_\r\n") || slice_is(reply, "*-1\r\n");
+}
+
+/* Any part that has something. */
+static void merge_pick(const struct fan_in *in, struct out *o) {
+    uint32_t have = 0, chosen = 0;
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        have += !is_null(in->parts[i].reply);
+    }
+    uint32_t left = have > 0 ? in->dice % have : 0;
+    for (uint32_t i = 0; i < in->nparts && have > 0; i++) {
+        if (!is_null(in->parts[i].reply) && left-- == 0) {
+            chosen = i;
+            break;
+        }
+    }
+    out_take(o, in->parts[chosen].buf, in->parts[chosen].reply);
+}
+
 void resp_merge(const struct fan_in *in, struct out *o) {
     ASSERT(in->nparts > 0);
     enum merge how = (enum merge)in->cmd->merge;
@@ -137,6 +175,18 @@ void resp_merge(const struct fan_in *in, struct out *o) {
         break;
     case MERGE_ALL_OK:
         out_take(o, in->parts[0].buf, in->parts[0].reply);
+        break;
+    case MERGE_CONCAT:
+        merge_concat(in, o);
+        break;
+    case MERGE_PICK:
+        merge_pick(in, o);
+        break;
+    case MERGE_GATHER:
+        resp_gather_merge(in, o);
+        break;
+    case MERGE_CURSOR:
+        resp_scan_merge(in, o);
         break;
     default:
         put_unexpected(o);

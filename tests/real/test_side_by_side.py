@@ -123,7 +123,6 @@ REDIS_DIFFERENCES = [
     ("B13", [("SET", "k", "v")], resp("GET", "k") + resp("BOGUS"), CLOSED, rb"\$1\r\nv\r\n-ERR unknown command .*\r\n"),
     ("C1", [], resp("BOGUS"), CLOSED, rb"-ERR unknown command .*\r\n"),
     ("C1", [], resp("SUBSCRIBE", "x"), CLOSED, rb"-ERR .*\r\n"),
-    ("C1", [], resp("SCAN", "0"), CLOSED, rb"-ERR .*\r\n"),
     ("C2", [], resp("GET"), CLOSED, ARITY),
     ("C2", [], resp("GET", "a", "b"), CLOSED, ARITY),
     ("C2", [], resp("MSET", "a"), CLOSED, ARITY),
@@ -136,7 +135,7 @@ REDIS_DIFFERENCES = [
     ("C4", [], resp("TIME"), CLOSED, rb"\*2\r\n\$10\r\n\d{10}\r\n\$\d\r\n\d+\r\n"),
     ("C5", [("SET", "k", "v")], resp("GET", "k") + resp("QUIT"), rb"\$1\r\nv\r\n", bulk("v") + OK),
     ("C6", [], resp("AUTH", "default", "x"), CLOSED, rb"-.*\r\n"),
-    ("C7", [], resp("SUNION", *spread(40, "cross:")), rb"\*0\r\n", b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"),
+    ("C7", [], resp("SUNIONSTORE", *spread(40, "cross:")), integer(0), b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"),
     ("C8", [], resp("EVAL", "return 5", "0"), CLOSED, integer(5)),
     ("C9", [], b"*1\r\n:1\r\n", CLOSED, rb"-ERR Protocol error: .*\r\n"),
     ("C10", [], b"*0\r\n" + resp("PING"), CLOSED, PONG),
@@ -144,6 +143,9 @@ REDIS_DIFFERENCES = [
     ("C12", [("SET", "k", "v")], resp("EXPIRE", "k", "100", "NX"), CLOSED, integer(1)),
     ("C12", [("SET", "k", "v")], resp("RENAME", "{k}", "{k}b"), CLOSED, b"-ERR no such key\r\n"),
     ("C12", [], resp("XADD", "x", "1-1", "f", "v"), CLOSED, bulk("1-1")),
+    ("C13", [("SADD", k, k) for k in spread(40)], resp("SUNION", *spread(40)), rb"\*[12]?\d\r\n.*", rb"\*40\r\n.*"),
+    ("C14", [], resp("SCAN", "0"), CLOSED, rb"\*2\r\n\$\d+\r\n[1-9]\d*\r\n\*0\r\n"),
+    ("C14", [("SET", k, "1") for k in spread(40)], resp("KEYS", "*"), CLOSED, rb"\*40\r\n.*"),
 ]
 
 
@@ -280,6 +282,8 @@ PAGE = {
     "C10": "inline commands",
     "C11": "Keys may be of any length",
     "C12": "EXPIRE with NX, streams",
+    "C13": "computed from the answers of all of them",
+    "C14": "SCAN, KEYS, RANDOMKEY, DBSIZE",
     "M1": "gat, gats, flush_all (all servers), verbosity, stats",
     "M2": "negative expiry times",
     "M3": "Bad lines are answered as memcached answers them",

@@ -151,7 +151,8 @@ static void test_model(void **state) {
 
 static void check(int id, bool miss, const struct part *parts, uint32_t nparts, const uint16_t *owner, uint32_t nkeys,
                   const char *want) {
-    struct fan_in in = {&mc_cmds[id], parts, nparts, owner, nkeys, miss};
+    struct fan_in in = {
+        .cmd = &mc_cmds[id], .parts = parts, .nparts = nparts, .owner = owner, .nkeys = nkeys, .miss_on_failure = miss};
     struct built b;
     struct text t = {0};
     built_init(&b);

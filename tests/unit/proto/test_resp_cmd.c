@@ -51,9 +51,12 @@ static void test_rows_make_sense(void **state) {
             assert_int_equal(c->route, ROUTE_REPLY);
             continue;
         }
-        assert_int_equal(c->merge != MERGE_NONE, c->route == ROUTE_SPLIT || c->route == ROUTE_ALL);
+        assert_int_equal(c->merge != MERGE_NONE, c->route == ROUTE_SPLIT || c->route == ROUTE_ALL || c->route == ROUTE_GATHER ||
+                                                     c->route == ROUTE_CURSOR);
+        assert_int_equal(c->merge == MERGE_GATHER, c->route == ROUTE_GATHER);
         bool txn = c->route == ROUTE_TXN_BEGIN || c->route == ROUTE_TXN_RUN || c->route == ROUTE_TXN_DROP;
-        assert_int_equal(c->keys == RESP_NOKEYS, txn || c->route == ROUTE_ANY || c->route == ROUTE_ALL || c->route == ROUTE_LOCAL);
+        assert_int_equal(c->keys == RESP_NOKEYS, txn || c->route == ROUTE_ANY || c->route == ROUTE_ALL || c->route == ROUTE_LOCAL ||
+                                                       c->route == ROUTE_CURSOR);
         /* what would change a shared connection never reaches one; containers are answered before they are routed */
         assert_true(!(c->flags & CMD_STATE) || c->route == ROUTE_LOCAL || resp_is_container(c));
         if (c->route == ROUTE_SPLIT) {
@@ -98,9 +101,13 @@ static void test_keys(void **state) {
         {"eval x 3 a b", "", ROUTE_ANY},
         {"eval x -1 a b", "", ROUTE_ANY},
         {"eval x 99999999999999999999999 a b", "", ROUTE_ANY},
-        {"zunion 2 a b WITHSCORES", "a b", ROUTE_SAME},
+        {"zunion 2 a b WITHSCORES", "a b", ROUTE_GATHER},
+        {"sunion a b", "a b", ROUTE_GATHER},
+        {"pfcount a b c", "a b c", ROUTE_GATHER},
+        {"scan 0 MATCH x", "", ROUTE_CURSOR},
+        {"keys *", "", ROUTE_ALL},
         {"zdiff 1 a", "a", ROUTE_ONE},
-        {"sintercard 2 a b LIMIT 1", "a b", ROUTE_SAME},
+        {"sintercard 2 a b LIMIT 1", "a b", ROUTE_GATHER},
         {"lmpop 2 a b LEFT", "a b", ROUTE_SAME},
         {"zunionstore d 2 a b WEIGHTS 1 2", "d a b", ROUTE_SAME},
         {"zinterstore d 3 a b c", "d a b c", ROUTE_SAME},
@@ -184,6 +191,10 @@ static void test_refusals(void **state) {
         {"cluster foo", "-ERR unknown subcommand 'foo'. Try CLUSTER HELP.\r\n"},
         {"readonly", "-ERR This instance has cluster support disabled\r\n"},
         {"WATCH a", "-ERR 'watch' is not supported by kvmux yet: optimistic locking comes with a later version (MULTI and EXEC work)\r\n"},
+        {"scan x", "-ERR invalid cursor\r\n"},
+        {"scan -1", "-ERR invalid cursor\r\n"},
+        {"scan 4096", "-ERR invalid cursor\r\n"},
+        {"scan 99999999999999999999", "-ERR invalid cursor\r\n"},
         {"multi x", "-ERR wrong number of arguments for 'multi' command\r\n"},
         {"blpop a 0", "-ERR 'blpop' is not supported by kvmux yet: commands that block or wait come with a later version\r\n"},
         {"xread BLOCK 0 STREAMS a 0",

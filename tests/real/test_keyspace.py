@@ -417,6 +417,45 @@ def test_in_a_transaction(c, px, redis4):
     assert c.pipeline([("MULTI",), ("SUNION", "none", "none"), ("EXEC",)])[2] == array(array())
 
 
+def test_each_database_by_itself(c):
+    keys = spread(40)
+    c.cmd("MSET", *[x for k in keys for x in (k, "0")])
+    assert c.cmd("SELECT", "5") == OK
+    assert c.value("KEYS", "*") == [] and c.cmd("RANDOMKEY") == NIL and scan(c) == ([], 4)
+    c.cmd("SADD", keys[0], "m")
+    assert c.value("KEYS", "*") == [keys[0].encode()] and scan(c)[0] == [keys[0].encode()]
+    assert c.cmd("SUNION", *keys) == array(bulk("m")), "the strings are in another database"
+    assert c.cmd("FLUSHDB") == OK and c.cmd("SELECT", "0") == OK
+    assert len(c.value("KEYS", "*")) == 40
+
+
+def resp3(client):
+    assert client.cmd("HELLO", "3")[:1] == b"%"
+    return client
+
+
+def test_resp3_forms(c, plain):
+    rng = random.Random(3)
+    fill(rng, c, plain)
+    resp3(c), resp3(plain)
+    kinds = set()
+    for _ in range(400):
+        req = rng.choice([set_request, zset_request])(rng)
+        a, b = both(c, plain, *req)
+        kinds.add((req[0], a[:1]))
+        if req[0] in ("SUNION", "SINTER", "SDIFF"):   # a set has no order
+            a, b = (x[:1] + bytes(sorted(x)) for x in (a, b))
+        elif req[0] == "ZINTER":
+            a, b = (x.replace(b",-0\r\n", b",0\r\n") for x in (a, b))
+        assert a == b, req
+    assert {("SUNION", b"~"), ("SINTER", b"~"), ("SDIFF", b"~"), ("ZUNION", b"*"), ("SINTERCARD", b":")} <= kinds
+    for req in (("PFCOUNT", "p1", "p2", "p3", "p4"), ("KEYS", "none*"), ("ZDIFF", "3", "z1", "z2", "z3", "WITHSCORES")):
+        a, b = both(c, plain, *req)
+        assert a == b
+    c.cmd("FLUSHALL")
+    assert c.cmd("RANDOMKEY") == b"_\r\n"
+
+
 def test_redis_py_scan_iter(px, c):
     redis = pytest.importorskip("redis")
     names = spread(700)

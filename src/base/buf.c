@@ -19,18 +19,12 @@ static void bufpool_drop(struct bufpool *p, uint32_t k, uint32_t keep) {
     }
 }
 
-/* A spike of this size is worth a walk of the allocator through its heaps. */
-#define GIVE_BACK_MIN ((size_t)16 << 20)
-
 bool bufpool_trim(struct bufpool *p) {
     size_t idle = p->peak - p->used;
     bool more = false;
     for (uint32_t k = 0; k < BUF_CLASSES; k++) {
         bufpool_drop(p, k, (uint32_t)(idle / class_cap[k]) + 1);
         more = more || p->nfree[k] > 1;
-    }
-    if (idle >= GIVE_BACK_MIN) {
-        mem_give_back();
     }
     p->peak = p->used;
     return more;

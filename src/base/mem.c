@@ -5,9 +5,6 @@
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 static _Noreturn void out_of_memory(size_t n) {
     fprintf(stderr, "kvmux: out of memory: %zu bytes could not be allocated\n", n);
@@ -46,15 +43,9 @@ void mem_free(void *p) {
     free(p);
 }
 
-void mem_give_back(void) {
-#ifdef __GLIBC__
-    malloc_trim(0); /* free() gives back only what lies at the end of a heap, and a small survivor lies behind the rest */
-#endif
-}
-
 void mem_trim(void) {
 #ifdef __GLIBC__
-    malloc_trim(0);
+    malloc_trim(0); /* free() gives back only what lies at the end of a heap, and a small survivor lies behind the rest */
 #endif
 }
 

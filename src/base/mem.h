@@ -11,9 +11,9 @@ void *mem_zalloc(size_t n);
 void *mem_realloc(void *p, size_t n);
 void *mem_try(size_t n); /* NULL when there is none */
 void mem_free(void *p);
-/* Hands what the allocator keeps for itself back to the system. Takes milliseconds after a spike. */
-void mem_give_back(void);
-void mem_trim(void); /* gives freed memory back to the system; milliseconds at worst */
+/* Hands what the allocator keeps for itself back to the system. Takes milliseconds after a spike, in which every thread
+ * that allocates waits: for the end of a spike, not for every second of one. */
+void mem_trim(void);
 char *mem_strdup(const char *s);
 char *mem_strndup(struct slice s); /* NUL-terminated copy */
 

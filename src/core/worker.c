@@ -9,7 +9,7 @@
 #define RELIEF_USEC 100000      /* the same above the memory limit */
 #define RELIEF_MIN (64u << 10)  /* a client that holds less of a request is not worth closing */
 #define REQS_KEPT 256
-#define TRIM_BYTES (8u << 20)   /* so much less in use than a while ago: the allocator is asked to let go, too */
+#define SPIKE_BYTES (8u << 20)  /* so much less in use than before: a spike, and the allocator must let go of it, too */
 #define TELL_BYTES (256u << 10) /* a smaller change of the buffered bytes is not told */
 
 void worker_connection(struct worker *w, int change) {
@@ -94,7 +94,9 @@ static void worker_relieve(struct worker *w) {
 
 static void worker_on_upkeep(struct timer *t) {
     struct worker *w = CONTAINER_OF(t, struct worker, upkeep);
-    w->spiked = w->spiked || w->bufs.peak - w->bufs.used > TRIM_BYTES;
+    size_t used = w->bufs.used;
+    bool falling = w->bufs.peak - used > SPIKE_BYTES;
+    w->high = max_size(w->high, w->bufs.peak);
     bool more = bufpool_trim(&w->bufs) || w->reqs.n > REQS_KEPT;
     freelist_trim(&w->reqs, w->reqs.n > 2 * REQS_KEPT ? w->reqs.n / 2 : REQS_KEPT);
     metric_set(&w->stats.v[WORKER_buffer_bytes], w->bufs.used);
@@ -107,11 +109,12 @@ static void worker_on_upkeep(struct timer *t) {
     if (worker_tight(w)) {
         worker_relieve(w);
     }
-    if (w->spiked && !more) {
-        mem_trim();
-        w->spiked = false;
+    bool spiked = w->high - used > SPIKE_BYTES;
+    if (spiked && !falling) {
+        mem_trim(); /* once, when it is over: under a lasting load of large values every second would be one */
+        w->high = used;
     }
-    if (more || w->tight) {
+    if (more || spiked || w->tight) {
         timer_set(w->loop, t, worker_now(w) + (w->tight ? RELIEF_USEC : UPKEEP_USEC));
     }
 }

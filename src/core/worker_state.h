@@ -37,7 +37,7 @@ struct worker {
     uint32_t nclients, nuplinks;
     size_t told_bytes; /* what this worker added to shared->buffer_bytes */
     bool tight;        /* all workers together are above buffer_limit: ask worker_tight */
-    bool spiked;       /* much more was in use not long ago */
+    size_t high;       /* the most bytes of buffers in use since mem_trim */
     struct timer upkeep; /* gives idle memory back; set while there is any */
     enum worker_phase phase;
     struct log_limit log_limit;

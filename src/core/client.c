@@ -3,11 +3,14 @@
 #include "base/mem.h"
 
 #include "core/dispatch.h"
+#include "core/lease.h"
 #include "core/runs.h"
 #include "core/txn.h"
 #include "core/worker_state.h"
 
 #define LINGER_USEC 1000000
+/* So much may a client send behind a command that waits before it is not read any more. */
+#define UNREAD_MAX 65536
 
 static struct worker *worker_of(const struct client *c) {
     return c->pool->worker;
@@ -19,7 +22,7 @@ static struct worker *worker_of(const struct client *c) {
 static bool client_full(const struct client *c) {
     const struct conf_pool *conf = c->pool->conf;
     size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer;
-    return c->greeting || c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
+    return c->waiting || c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
 }
 
 static void client_pause(struct client *c) {
@@ -58,7 +61,11 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     }
     while (used < in.n && c->state == CLIENT_OPEN) {
         if (UNLIKELY(client_full(c))) {
-            client_pause(c);
+            if (c->lease != NULL && in.n - used < UNREAD_MAX) {
+                c->unread = true; /* read on, so that its going away is seen while it waits */
+            } else {
+                client_pause(c);
+            }
             break;
         }
         struct slice rest = slice(in.p + used, in.n - used);
@@ -97,6 +104,8 @@ static void client_on_eof(struct stream *s) {
     c->eof = true;
     if (c->state == CLIENT_LINGER) {
         client_close(c, c->why);
+    } else if (c->state == CLIENT_OPEN && c->lease != NULL && c->waiting) {
+        client_close(c, REASON_EOF); /* it does not wait for what it asked the server to wait for */
     } else if (c->state == CLIENT_OPEN) {
         c->state = CLIENT_EOF;
         c->why = REASON_EOF;
@@ -173,11 +182,17 @@ static void client_flushed(struct client *c) {
             return;
         }
     }
+    if (c->unread && !c->waiting) {
+        c->unread = false;
+        stream_pause(&c->stream); /* and resume: what is left is shown again */
+        stream_resume(&c->stream);
+        return;
+    }
     if (stream_paused(&c->stream) && c->state == CLIENT_OPEN) {
         const struct conf_pool *conf = c->pool->conf;
         size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer / 2;
         if (c->fifo.head == NULL ||
-            (!c->greeting && c->nreqs <= (uint64_t)conf->client_max_requests / 2 && c->bytes <= room)) {
+            (!c->waiting && c->nreqs <= (uint64_t)conf->client_max_requests / 2 && c->bytes <= room)) {
             stream_resume(&c->stream);
         }
     }
@@ -299,6 +314,10 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
 }
 
 void client_drain(struct client *c) {
+    if (c->lease != NULL && c->waiting) {
+        client_close(c, REASON_DRAIN); /* what it waits for may never come */
+        return;
+    }
     client_finish(c, REASON_DRAIN);
 }
 
@@ -327,6 +346,7 @@ void client_close(struct client *c, enum reason why) {
         struct req *r = CONTAINER_OF(queue_pop(&c->fifo), struct req, client_link);
         req_unlink_client(r);
     }
+    lease_drop(c);
     stage_release(&c->stage);
     mem_free(c->session.name);
     txn_free(&c->txn);

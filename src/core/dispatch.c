@@ -2,6 +2,7 @@
 
 #include "core/fan.h"
 #include "core/greet.h"
+#include "core/lease.h"
 #include "core/txn.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -42,24 +43,31 @@ static void dispatch_key(struct req *r, struct buf *b, const struct msg *m, stru
     dispatch_to(&pool->servers[s], r, b, m, NULL, 0);
 }
 
-/* All keys on one server, or refused; cross_shard: first asks for nutcracker's way, the first key decides. */
-static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {
-    struct pool *pool = r->pool;
-    uint32_t first = ring_pick(pool->ring, &pool->worker->rng, msg_key(m, 0));
+/* cross_shard: first asks for nutcracker's way, the first key decides. */
+struct server *dispatch_owner(struct pool *pool, const struct msg *m, enum reason *why) {
+    struct slice key = m->nkeys > 0 ? msg_key(m, 0) : slice_str(ANY_KEY);
+    uint32_t first = ring_pick(pool->ring, &pool->worker->rng, key);
     /* `random` has no owners to compare */
     bool one = pool->conf->distribution == DIST_RANDOM || pool->conf->cross_shard == CROSS_FIRST;
     uint32_t nkeys = one ? 1 : m->nkeys;
     for (uint32_t i = 1; i < nkeys; i++) {
         if (ring_pick(pool->ring, &pool->worker->rng, msg_key(m, i)) != first) {
-            req_fail(r, REASON_CROSS_SLOT);
-            return;
+            *why = REASON_CROSS_SLOT;
+            return NULL;
         }
     }
-    if (first == RING_NONE) {
-        req_fail(r, REASON_EJECTED);
-        return;
+    *why = REASON_EJECTED;
+    return first == RING_NONE ? NULL : &pool->servers[first];
+}
+
+static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {
+    enum reason why;
+    struct server *s = dispatch_owner(r->pool, m, &why);
+    if (s == NULL) {
+        req_fail(r, why);
+    } else {
+        dispatch_to(s, r, b, m, NULL, 0);
     }
-    dispatch_to(&pool->servers[first], r, b, m, NULL, 0);
 }
 
 static bool dispatch_local(struct client *c, struct req *r, const struct msg *m) {
@@ -121,6 +129,15 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     case ROUTE_CURSOR:
         fan_walk(r, b, m);
         return;
+    case ROUTE_LEASE:
+        lease_block(r, b, m);
+        return;
+    case ROUTE_WATCH:
+        lease_watch(r, b, m);
+        return;
+    case ROUTE_UNWATCH:
+        lease_unwatch(r, b, m);
+        return;
     case ROUTE_TXN_BEGIN:
     case ROUTE_TXN_RUN:
     case ROUTE_TXN_DROP:
@@ -150,6 +167,9 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
             return last;
         }
         txn_free(&c->txn);
+    }
+    if (UNLIKELY(c->lease != NULL) && (m->cmd->flags & CMD_LEAVES)) {
+        lease_drop(c);
     }
     if (UNLIKELY(m->route == ROUTE_REPLY)) {
         bool unknown = m->cmd->flags & CMD_UNKNOWN;

@@ -9,6 +9,8 @@ struct server;
 /* `m` was parsed from bytes that lie in `b`. Returns true when this is the client's last request: everything so far is
  * answered, then the connection closes. */
 bool dispatch(struct client *, struct buf *b, const struct msg *m);
+/* The one server of all keys; the server of nothing in particular when there are none. NULL, and why. */
+struct server *dispatch_owner(struct pool *, const struct msg *, enum reason *why);
 /* Sends a request, or with `keys` a part of it, to one server. */
 void dispatch_to(struct server *, struct req *, struct buf *, const struct msg *, const uint32_t *keys, uint32_t nkeys);
 

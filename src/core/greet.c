@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "core/client.h"
+#include "core/lease.h"
 #include "core/server.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -45,6 +46,9 @@ void greet_start(struct req *whole, const struct session *next) {
     struct pool *pool = whole->pool;
     struct client *c = whole->client;
     uint64_t profile = session_profile(next);
+    if (profile != session_profile(&c->session) && c->lease != NULL) {
+        lease_break(c); /* what it watches is in the old database */
+    }
     if (profile == session_profile(&c->session) || pool_knows(pool, profile)) {
         session_become(&c->session, next);
         req_done(whole);
@@ -53,7 +57,7 @@ void greet_start(struct req *whole, const struct session *next) {
     struct fan *f = fan_new(whole, pool->nservers, 0);
     f->next = mem_alloc(sizeof *f->next);
     *f->next = *next;
-    c->greeting = true;
+    c->waiting = true;
     for (uint32_t s = 0; s < pool->nservers; s++) {
         fan_part_new(f, s)->profile = profile;
     }
@@ -81,7 +85,7 @@ void greet_done(struct fan *f) {
     struct req *whole = f->whole;
     struct client *c = whole->client;
     enum reason why = greet_outcome(f);
-    c->greeting = false;
+    c->waiting = false;
     if (why == REASON_NONE) {
         pool_learn(whole->pool, session_profile(f->next));
         session_become(&c->session, f->next);

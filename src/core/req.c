@@ -2,6 +2,7 @@
 
 #include "core/client.h"
 #include "core/fan.h"
+#include "core/lease.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -27,6 +28,9 @@ static void req_settle(struct req *r) {
         return;
     }
     r->state = REQ_DONE;
+    if (UNLIKELY(r->flags & REQ_LEASE) && r->client != NULL) {
+        lease_settle(r->client);
+    }
     if (r->client != NULL) {
         size_t len = rope_len(&r->bytes);
         r->client->bytes += len;

@@ -32,6 +32,7 @@ enum {
     REQ_EXPIRED = 1u << 3, /* got its error at its deadline; still in the wait queue for its late reply */
     REQ_GHOST = 1u << 4,   /* the unsent rest of a request that is answered already: bytes only, no reply follows */
     REQ_QUIET = 1u << 5,   /* the client wants no answer that says what it expects: errors are shown */
+    REQ_LEASE = 1u << 7,   /* on a leased uplink; its client is not read until it ends (lease.h) */
     REQ_ERROR = 1u << 6,   /* REQ_PART: one of its replies was an error */
 };
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/client.h"
 #include "core/fan.h"
+#include "core/lease.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -28,6 +29,7 @@ void server_init(struct server *s, struct pool *pool, uint32_t index) {
     *s = (struct server){.pool = pool, .index = index, .conf = &pool->conf->servers[index]};
     profile_init(&s->base, s, pool->base_profile);
     list_init(&s->others);
+    list_init(&s->leases);
     list_init(&s->suspects);
     if (s->conf->addr.len > 0) {
         s->addrs[0] = s->conf->addr;
@@ -57,8 +59,18 @@ static void profile_close_slots(struct profile *p, enum reason why) {
     }
 }
 
+static bool is_free(const struct uplink *u) {
+    return u->lease == NULL && u->nsend + u->nwait == 0;
+}
+
 /* Closes the uplinks of a profile if none of them has work. */
 static bool profile_close_idle(struct profile *p) {
+    LIST_EACH(&p->server->leases, l) {
+        struct uplink *u = CONTAINER_OF(l, struct uplink, link);
+        if (u->profile == p && !is_free(u)) {
+            return false;
+        }
+    }
     LIST_EACH(&p->server->suspects, l) {
         if (CONTAINER_OF(l, struct uplink, link)->profile == p) {
             return false;
@@ -70,6 +82,12 @@ static bool profile_close_idle(struct profile *p) {
         }
     }
     profile_close_slots(p, REASON_IDLE);
+    LIST_EACH_SAFE(&p->server->leases, l) {
+        struct uplink *u = CONTAINER_OF(l, struct uplink, link);
+        if (u->profile == p) {
+            uplink_close(u, REASON_IDLE);
+        }
+    }
     profile_free(p);
     return true;
 }
@@ -113,6 +131,12 @@ static struct profile *server_profile(struct server *s, uint64_t key) {
 
 void server_upkeep(struct server *s) {
     int64_t idle_since = worker_now(s->pool->worker) - PROFILE_IDLE_USEC;
+    LIST_EACH_SAFE(&s->leases, l) {
+        struct uplink *u = CONTAINER_OF(l, struct uplink, link);
+        if (is_free(u) && u->free_at < idle_since) {
+            uplink_close(u, REASON_IDLE);
+        }
+    }
     LIST_EACH_SAFE(&s->others, l) {
         struct profile *p = CONTAINER_OF(l, struct profile, link);
         if (p->used_at < idle_since) {
@@ -180,6 +204,37 @@ struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t 
     return u;
 }
 
+struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
+    LIST_EACH(&s->leases, l) {
+        struct uplink *u = CONTAINER_OF(l, struct uplink, link);
+        if (!is_free(u)) {
+            break; /* behind it nobody is free */
+        }
+        if (u->profile->key == key && u->state != UPLINK_SUSPECT) {
+            return u;
+        }
+    }
+    if (s->nleases >= (uint64_t)s->pool->conf->server_leases) {
+        *why = REASON_LEASES;
+        return NULL;
+    }
+    struct profile *p = server_profile(s, key);
+    int64_t now = worker_now(s->pool->worker);
+    if (p == NULL || now < s->retry_at || now < p->retry_at) {
+        *why = p == NULL ? REASON_PROFILES : now < s->retry_at ? s->last_failure : REASON_GREETING;
+        return NULL;
+    }
+    struct uplink *u = uplink_open(p, 0, why);
+    if (u == NULL) {
+        server_connect_failed(s, *why, now);
+        return NULL;
+    }
+    u->leased = true;
+    s->nleases++;
+    list_push_front(&s->leases, &u->link);
+    return u;
+}
+
 void server_preconnect(struct server *s) {
     for (uint32_t i = 0; i < nslots(s); i++) {
         enum reason why;
@@ -205,6 +260,9 @@ void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
     }
     s->unresolvable = n == 0;
     profile_resolved(&s->base);
+    LIST_EACH_SAFE(&s->leases, l) {
+        uplink_resolved(CONTAINER_OF(l, struct uplink, link));
+    }
     LIST_EACH(&s->others, l) {
         profile_resolved(CONTAINER_OF(l, struct profile, link));
     }
@@ -242,7 +300,11 @@ void server_works(struct server *s) {
 }
 
 void server_forget(struct server *s, struct uplink *u) {
-    if (u->profile->slots[u->slot] == u) {
+    if (u->leased) {
+        lease_lost(u);
+        list_remove(&u->link);
+        s->nleases--;
+    } else if (u->profile->slots[u->slot] == u) {
         u->profile->slots[u->slot] = NULL;
     } else if (list_linked(&u->link)) {
         list_remove(&u->link);
@@ -271,6 +333,9 @@ void server_close_all(struct server *s, enum reason why) {
     profile_close_slots(&s->base, why);
     LIST_EACH(&s->others, l) {
         profile_close_slots(CONTAINER_OF(l, struct profile, link), why);
+    }
+    while (!list_empty(&s->leases)) {
+        uplink_close(CONTAINER_OF(list_first(&s->leases), struct uplink, link), why);
     }
     while (!list_empty(&s->suspects)) {
         uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), why);

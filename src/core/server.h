@@ -31,6 +31,8 @@ struct server {
     struct profile base;   /* nearly every client's */
     struct list others;    /* profiles that clients asked for; opened on first use, closed when idle */
     uint32_t nothers;
+    struct list leases;    /* leased uplinks: the free ones in front */
+    uint32_t nleases;
     struct list suspects;
     uint32_t nsuspects;
     uint32_t nqueued;     /* requests in all its queues */
@@ -53,6 +55,8 @@ void server_fini(struct server *);
 /* The uplink of a profile for the next request of this client: requests of one client to one server go over one uplink
  * while any is outstanding. Opens one when there is none. NULL, and why: back-off, no address, a limit. */
 struct uplink *server_uplink(struct server *, const struct client *, uint64_t profile, enum reason *why);
+/* A leased uplink that is free, or a new one. NULL, and why: as above, or server_leases is reached. */
+struct uplink *server_lease(struct server *, uint64_t profile, enum reason *why);
 void server_preconnect(struct server *);
 void server_set_addrs(struct server *, const struct addr *, uint32_t n);
 /* A connection that was started at `opened_at` could not be made or died with work on it. Reported to control. */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "core/client.h"
+#include "core/lease.h"
 #include "core/server.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -81,6 +82,10 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
     struct txn *t = c->txn;
     bool every = (m->route == ROUTE_ALL && c->pool->nservers > 1) || m->route == ROUTE_CURSOR;
     enum reason why = REASON_NONE;
+    if (m->route == ROUTE_WATCH) {
+        req_fail(r, REASON_WATCH_INSIDE);
+        return;
+    }
     if (m->route == ROUTE_REPLY) {
         t->broken = true;
         rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
@@ -91,7 +96,7 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
         refuse(c, r, REASON_FLUSH_DENIED);
         return;
     }
-    if ((m->cmd->flags & (CMD_STATE | CMD_BLOCKING)) || every) {
+    if ((m->cmd->flags & CMD_STATE) || every) {
         refuse(c, r, REASON_TXN_FORBIDDEN);
         return;
     }
@@ -127,6 +132,12 @@ static void txn_send(struct client *c, struct req *r, struct uplink *u) {
     r->size += (uint32_t)t->size;
     c->bytes += t->size;
     txn_free(&c->txn);
+    if (c->lease != NULL) { /* on the connection that watches, which is free afterwards */
+        c->lease->watching = false;
+        c->waiting = true;
+        r->flags |= REQ_LEASE;
+        u = c->lease->uplink;
+    }
     if (c->pool->timeout > 0) {
         r->deadline = worker_now(c->pool->worker) + c->pool->timeout;
     }
@@ -139,7 +150,7 @@ static void txn_prove(struct client *c, struct req *r, struct uplink *u) {
     struct req *part = fan_part_new(f, 0);
     struct rope *both[] = {&c->txn->open, &c->txn->run};
     f->proof = true;
-    c->greeting = true;
+    c->waiting = true;
     for (size_t p = 0; p < ARRAY_LEN(both); p++) {
         struct span *s = rope_span(both[p], 0);
         rope_add_ref(&part->bytes, s->buf, s->off, s->len);
@@ -166,14 +177,40 @@ static struct uplink *txn_uplink(struct client *c, struct req *r) {
     return u;
 }
 
+/* A client that watches runs its transaction where it watches. False: it may not run, and the client knows why. */
+static bool txn_watched(struct client *c, struct req *r) {
+    struct server *watched = lease_server(c);
+    enum reason why = REASON_NONE;
+    if (c->lease == NULL) {
+        return true;
+    }
+    if (watched == NULL) {
+        why = REASON_WATCH_LOST;
+    } else if (c->txn->server != RING_NONE && c->txn->server != watched->index) {
+        why = REASON_CROSS_SLOT;
+    }
+    if (why != REASON_NONE) {
+        txn_free(&c->txn);
+        lease_drop(c);
+        req_fail(r, why);
+        return false;
+    }
+    c->txn->server = watched->index;
+    return true;
+}
+
 static void txn_run(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
     struct txn *t = c->txn;
     if (t == NULL) {
         req_fail(r, REASON_TXN_NONE_TO_RUN);
     } else if (t->broken) {
+        lease_drop(c);
         txn_free(&c->txn);
         req_fail(r, REASON_TXN_BROKEN);
+    } else if (!txn_watched(c, r)) {
+        return;
     } else if (t->count == 0) {
+        lease_drop(c);
         txn_free(&c->txn);
         say(r, c->pool->front->txn.empty);
     } else {
@@ -189,7 +226,13 @@ static void txn_run(struct client *c, struct req *r, struct buf *b, const struct
 
 void txn_proved(struct req *r, const struct fan_part *proof) {
     struct client *c = r->client;
-    c->greeting = false;
+    c->waiting = false;
+    if (c->lease != NULL && c->lease->uplink == NULL) {
+        txn_free(&c->txn);
+        lease_drop(c);
+        req_fail(r, REASON_WATCH_LOST);
+        return;
+    }
     if (proof->failed != REASON_NONE || proof->error) {
         txn_free(&c->txn);
         req_fail(r, proof->failed != REASON_NONE ? proof->failed : REASON_TXN_REFUSED);
@@ -208,6 +251,7 @@ static void txn_drop(struct client *c, struct req *r) {
         return;
     }
     txn_free(&c->txn);
+    lease_drop(c);
     say(r, c->pool->front->txn.dropped);
 }
 

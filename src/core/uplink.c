@@ -258,7 +258,7 @@ void uplink_close(struct uplink *u, enum reason why) {
         server_refused(s, u->profile, u->opened_at);
     } else if (was < UPLINK_READY && why != REASON_DRAIN && why != REASON_IDLE) {
         server_connect_failed(s, why, u->opened_at);
-    } else if (was == UPLINK_READY && had_work && why != REASON_DRAIN) {
+    } else if (was == UPLINK_READY && had_work && why != REASON_DRAIN && why != REASON_IDLE) {
         server_failed(s, why, u->opened_at);
     }
     uplink_fail_sent(u, why);

@@ -30,7 +30,8 @@ struct uplink {
     struct stream stream;
     struct server *server;
     struct profile *profile;
-    struct list link;       /* of the server's suspects; after close: of the worker's dead */
+    struct lease *lease;    /* who has it (lease.h); NULL: nobody, or it is shared */
+    struct list link;       /* of the server's suspects or leases; after close: of the worker's dead */
     struct list flush_link; /* of the uplinks to be written at the end of this turn */
     struct queue send, wait;
     struct timer timer; /* connect time-out, or the first deadline of both queues, or the end of a suspect */
@@ -41,12 +42,14 @@ struct uplink {
     /* progress, looked at when the timer runs: bytes in and out at that time, and when they were last seen to move */
     uint64_t heard, told, told_seen;
     int64_t heard_at, told_at;
+    int64_t free_at; /* leased: since when nobody has it */
     uint32_t nsend, nwait; /* lengths of the queues */
     uint32_t greeting_left; /* replies to the greeting still to come */
     uint32_t slot;         /* of profile->slots, when not SUSPECT */
     uint16_t tries;        /* addresses tried */
     uint8_t state;         /* enum uplink_state */
     bool blocked;          /* the socket is full: on_room follows */
+    bool leased;           /* for one client at a time; in no slot */
 };
 
 /* Starts connecting. NULL: could not, and `*why` says why. It is in no slot yet. */

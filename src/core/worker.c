@@ -103,7 +103,7 @@ static void worker_on_upkeep(struct timer *t) {
     for (uint32_t i = 0; i < w->npools; i++) {
         for (uint32_t s = 0; s < w->pools[i].nservers; s++) {
             server_upkeep(&w->pools[i].servers[s]);
-            more = more || w->pools[i].servers[s].nothers > 0;
+            more = more || w->pools[i].servers[s].nothers > 0 || w->pools[i].servers[s].nleases > 0;
         }
     }
     if (worker_tight(w)) {
@@ -226,7 +226,7 @@ static void worker_drain(struct worker *w) {
     w->phase = WORKER_DRAINING;
     worker_unlisten(w);
     for (uint32_t i = 0; i < w->npools; i++) {
-        LIST_EACH(&w->pools[i].clients, l) {
+        LIST_EACH_SAFE(&w->pools[i].clients, l) {
             client_drain(CONTAINER_OF(l, struct client, link));
         }
     }

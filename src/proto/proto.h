@@ -41,6 +41,9 @@ enum route {
     ROUTE_ANY,   /* the server that owns the literal key "placeholder" (nutcracker's rule, compat part 5.2) */
     ROUTE_ALL,   /* every server, merged */
     ROUTE_CURSOR, /* one server after the other: the one that msg->walk names */
+    ROUTE_LEASE,   /* may wait at the server: on a connection of its own (core/lease.h) */
+    ROUTE_WATCH,   /* holds such a connection until the transaction ran ... */
+    ROUTE_UNWATCH, /* ... or this */
     ROUTE_TXN_BEGIN, /* the requests that follow are kept ... */
     ROUTE_TXN_RUN,   /* ... and sent as one ... */
     ROUTE_TXN_DROP,  /* ... or forgotten (core/txn.h) */

@@ -55,7 +55,6 @@ void resp_answer(struct msg *m, const char *format, ...) __attribute__((format(p
 /* ... and lets the request be answered with it. */
 void resp_answer_arity(struct msg *m);
 void resp_answer_why(struct msg *m, const struct cmd *, const char *why);
-extern const char *const resp_why_lease;
 
 /* Splits an inline command into args that lie in m->scratch. False: unbalanced quotes. */
 bool resp_split_line(struct msg *m, struct slice line);

@@ -18,8 +18,6 @@ struct resp_entry {
 #include "proto/resp_why.def"
 #undef WHY
 
-const char *const resp_why_lease = why_LEASE;
-
 /* The words of a row's key and flag columns. */
 #define NOKEYS           .keys = RESP_NOKEYS
 #define KEYS(f, l, s)    .keys = (f) == (l) ? RESP_SINGLE : RESP_RANGE, .first = f, .last = l, .step = s
@@ -156,6 +154,9 @@ static void settle_route(struct msg *m) {
     const struct cmd *c = m->cmd;
     if (c->route == ROUTE_CURSOR) {
         resp_scan_judge(m);
+        return;
+    }
+    if (m->route == ROUTE_LEASE) {
         return;
     }
     if (c->route != ROUTE_SPLIT && c->route != ROUTE_SAME && c->route != ROUTE_GATHER) {

@@ -43,11 +43,10 @@ static void find_streams(struct msg *m) {
     uint32_t i = 1;
     while (i < m->nargs && !arg_is(m, i, "streams")) {
         if (arg_is(m, i, "block")) {
-            resp_answer_why(m, m->cmd, resp_why_lease);
-            return;
+            m->route = ROUTE_LEASE;
         }
         /* A value may look like a word: COUNT STREAMS is malformed, GROUP STREAMS BLOCK is not. */
-        i += arg_is(m, i, "group") ? 3 : arg_is(m, i, "count") || arg_is(m, i, "claim") ? 2 : 1;
+        i += arg_is(m, i, "group") ? 3 : arg_is(m, i, "count") || arg_is(m, i, "claim") || arg_is(m, i, "block") ? 2 : 1;
     }
     if (i < m->nargs && (m->nargs - i - 1) % 2 == 0) {
         keys_at(m, i + 1, 1, (m->nargs - i - 1) / 2);

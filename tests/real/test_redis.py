@@ -140,10 +140,9 @@ def test_errors_in_the_middle_of_a_pipeline(c):
 
 
 @kvmux_only
-@pytest.mark.parametrize("req", [("WATCH", "a"), ("UNWATCH",), ("BLPOP", "l", "1"), ("BRPOP", "l", "0"),
-                                 ("BLMOVE", "a", "a", "LEFT", "LEFT", "1"), ("SUBSCRIBE", "x"), ("PSUBSCRIBE", "x"), ("PUBLISH", "x", "y"), ("MONITOR",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"),
+@pytest.mark.parametrize("req", [("SUBSCRIBE", "x"), ("PSUBSCRIBE", "x"), ("PUBLISH", "x", "y"), ("MONITOR",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"),
                                  ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "1"), ("SYNC",), ("PSYNC", "?", "-1"), ("WAIT", "0", "10"),
-                                 ("XREAD", "BLOCK", "0", "STREAMS", "xs", "$"), ("MOVE", "a", "1"), ("SWAPDB", "0", "1"), ("CLUSTER", "SLOTS"),
+                                 ("MOVE", "a", "1"), ("SWAPDB", "0", "1"), ("CLUSTER", "SLOTS"),
                                  ("SAVE",)], ids=lambda r: r[0])
 @not_direct
 def test_refused_with_a_reason(c, redis4, req):

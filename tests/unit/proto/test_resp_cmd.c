@@ -54,7 +54,7 @@ static void test_rows_make_sense(void **state) {
         assert_int_equal(c->merge != MERGE_NONE, c->route == ROUTE_SPLIT || c->route == ROUTE_ALL || c->route == ROUTE_GATHER ||
                                                      c->route == ROUTE_CURSOR);
         assert_int_equal(c->merge == MERGE_GATHER, c->route == ROUTE_GATHER);
-        bool txn = c->route == ROUTE_TXN_BEGIN || c->route == ROUTE_TXN_RUN || c->route == ROUTE_TXN_DROP;
+        bool txn = c->route == ROUTE_UNWATCH || c->route == ROUTE_TXN_BEGIN || c->route == ROUTE_TXN_RUN || c->route == ROUTE_TXN_DROP;
         assert_int_equal(c->keys == RESP_NOKEYS, txn || c->route == ROUTE_ANY || c->route == ROUTE_ALL || c->route == ROUTE_LOCAL ||
                                                        c->route == ROUTE_CURSOR);
         /* what would change a shared connection never reaches one; containers are answered before they are routed */
@@ -121,6 +121,11 @@ static void test_keys(void **state) {
         {"xreadgroup GROUP g c COUNT 1 NOACK STREAMS a b > >", "a b", ROUTE_SAME},
         {"xreadgroup GROUP streams block STREAMS a >", "a", ROUTE_ONE},
         {"xreadgroup GROUP g c CLAIM 5 STREAMS a >", "a", ROUTE_ONE},
+        {"xread BLOCK 0 STREAMS a 0", "a", ROUTE_LEASE},
+        {"xread COUNT 1 BLOCK 0 STREAMS a b 0 0", "a b", ROUTE_LEASE},
+        {"blpop a b 0", "a b", ROUTE_LEASE},
+        {"blmpop 0 2 a b LEFT", "a b", ROUTE_LEASE},
+        {"watch a b", "a b", ROUTE_WATCH},
         {"sort a", "a", ROUTE_ONE},
         {"sort a BY w_* GET store LIMIT 0 5 STORE d", "a d", ROUTE_SAME},
         {"sort a STORE x STORE d", "a d", ROUTE_SAME},
@@ -190,15 +195,12 @@ static void test_refusals(void **state) {
         {"cluster info", "-ERR This instance has cluster support disabled\r\n"},
         {"cluster foo", "-ERR unknown subcommand 'foo'. Try CLUSTER HELP.\r\n"},
         {"readonly", "-ERR This instance has cluster support disabled\r\n"},
-        {"WATCH a", "-ERR 'watch' is not supported by kvmux yet: optimistic locking comes with a later version (MULTI and EXEC work)\r\n"},
         {"scan x", "-ERR invalid cursor\r\n"},
         {"scan -1", "-ERR invalid cursor\r\n"},
         {"scan 4096", "-ERR invalid cursor\r\n"},
         {"scan 99999999999999999999", "-ERR invalid cursor\r\n"},
         {"multi x", "-ERR wrong number of arguments for 'multi' command\r\n"},
-        {"blpop a 0", "-ERR 'blpop' is not supported by kvmux yet: commands that block or wait come with a later version\r\n"},
-        {"xread BLOCK 0 STREAMS a 0",
-         "-ERR 'xread' is not supported by kvmux yet: commands that block or wait come with a later version\r\n"},
+        {"wait 1 0", "-ERR 'wait' is not supported by kvmux yet: waiting for replicas comes with a later version\r\n"},
         {"shutdown", "-ERR 'shutdown' is refused by kvmux: it would stop a server that others use\r\n"},
         {"config set a b", "-ERR 'config|set' is refused by kvmux: it would administer one server of the pool; connect to "
                            "that server\r\n"},

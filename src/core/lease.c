@@ -1,0 +1,163 @@
+#include "core/lease.h"
+
+#include "base/mem.h"
+#include "core/client.h"
+#include "core/dispatch.h"
+#include "core/server.h"
+#include "core/uplink.h"
+#include "core/worker_state.h"
+
+/* A free leased uplink of the profile, or a new one. NULL, and why. */
+static struct uplink *lease_uplink(struct server *s, uint64_t profile, enum reason *why) {
+    struct uplink *u = server_lease(s, profile, why);
+    if (u != NULL) {
+        ASSERT(u->lease == NULL && u->leased);
+        list_remove(&u->link);
+        list_push(&s->leases, &u->link);
+    }
+    return u;
+}
+
+static struct lease *lease_new(struct client *c, struct server *s, enum reason *why) {
+    ASSERT(c->lease == NULL);
+    struct uplink *u = lease_uplink(s, session_profile(&c->session), why);
+    if (u == NULL) {
+        return NULL;
+    }
+    struct lease *l = mem_zalloc(sizeof *l);
+    l->client = c;
+    l->uplink = u;
+    c->lease = u->lease = l;
+    return l;
+}
+
+/* The uplink is free for others: in front, where the next one looks first. */
+static void lease_free(struct lease *l) {
+    struct uplink *u = l->uplink;
+    if (u != NULL) {
+        u->lease = NULL;
+        u->free_at = worker_now(u->server->pool->worker);
+        list_remove(&u->link);
+        list_push_front(&u->server->leases, &u->link);
+    }
+    l->client->lease = NULL;
+    mem_free(l);
+}
+
+void lease_drop(struct client *c) {
+    struct lease *l = c->lease;
+    if (l == NULL) {
+        return;
+    }
+    struct uplink *u = l->uplink;
+    l->uplink = NULL;
+    if (u != NULL) {
+        u->lease = NULL;
+        uplink_close(u, REASON_IDLE);
+    }
+    lease_free(l);
+}
+
+void lease_break(struct client *c) {
+    if (c->lease->uplink != NULL) {
+        uplink_close(c->lease->uplink, REASON_IDLE);
+    }
+}
+
+void lease_lost(struct uplink *u) {
+    struct lease *l = u->lease;
+    if (l == NULL) {
+        return;
+    }
+    u->lease = NULL;
+    l->uplink = NULL;
+}
+
+void lease_settle(struct client *c) {
+    c->waiting = false;
+    if (c->lease != NULL && !c->lease->watching) {
+        lease_free(c->lease);
+    }
+}
+
+struct server *lease_server(const struct client *c) {
+    return c->lease != NULL && c->lease->uplink != NULL ? c->lease->uplink->server : NULL;
+}
+
+/* `deadline`: false for what may wait as long as it says itself. */
+static void lease_send(struct req *r, struct buf *b, const struct msg *m, bool deadline) {
+    struct client *c = r->client;
+    struct uplink *u = c->lease->uplink;
+    struct pool *pool = c->pool;
+    struct out out = {&r->bytes, &u->stage};
+    if (m->flags & MSG_REWRITE) {
+        pool->back->build(m, b, NULL, 0, &out);
+    } else {
+        rope_add(&r->bytes, &u->stage, b, m->raw);
+    }
+    if (deadline && pool->timeout > 0) {
+        r->deadline = worker_now(pool->worker) + pool->timeout;
+    }
+    r->flags |= REQ_LEASE | REQ_RETRIED; /* nowhere else */
+    c->waiting = true;
+    uplink_queue(u, r);
+}
+
+static struct server *server_of(struct req *r, const struct msg *m) {
+    enum reason why;
+    struct server *s = dispatch_owner(r->pool, m, &why);
+    if (s == NULL) {
+        req_fail(r, why);
+    }
+    return s;
+}
+
+void lease_block(struct req *r, struct buf *b, const struct msg *m) {
+    struct client *c = r->client;
+    enum reason why;
+    struct server *s = server_of(r, m);
+    if (s == NULL) {
+        return;
+    }
+    if (c->lease != NULL && lease_server(c) != s) {
+        req_fail(r, REASON_LEASED); /* it watches keys elsewhere */
+    } else if (c->lease == NULL && lease_new(c, s, &why) == NULL) {
+        req_fail(r, why);
+    } else {
+        lease_send(r, b, m, false);
+    }
+}
+
+void lease_watch(struct req *r, struct buf *b, const struct msg *m) {
+    struct client *c = r->client;
+    enum reason why = REASON_NONE;
+    struct server *s = server_of(r, m);
+    if (s == NULL) {
+        return;
+    }
+    if (c->lease != NULL && c->lease->uplink == NULL) {
+        why = REASON_WATCH_LOST; /* until EXEC, DISCARD or UNWATCH */
+    } else if (c->lease != NULL && lease_server(c) != s) {
+        why = REASON_CROSS_SLOT;
+    } else if (c->lease == NULL) {
+        lease_new(c, s, &why);
+    }
+    if (c->lease == NULL || c->lease->uplink == NULL || lease_server(c) != s) {
+        req_fail(r, why);
+        return;
+    }
+    c->lease->watching = true;
+    lease_send(r, b, m, true);
+}
+
+void lease_unwatch(struct req *r, struct buf *b, const struct msg *m) {
+    struct client *c = r->client;
+    if (c->lease == NULL || c->lease->uplink == NULL) {
+        lease_drop(c);
+        rope_add_copy(&r->bytes, &c->stage, slice_str(c->pool->front->txn.dropped));
+        req_done(r);
+        return;
+    }
+    c->lease->watching = false;
+    lease_send(r, b, m, true);
+}

@@ -1,0 +1,41 @@
+/* lease.h: a connection of its own for a client, as long as it needs one: for a command that waits at the server, and from
+ * WATCH to EXEC.
+ *
+ * The second mutual link between a client and an uplink, beside req: each side clears it when it goes. While a command waits,
+ * the client is not read, as a server does not read a blocked client. A client that leaves has its leased uplink closed, so
+ * that the server gives nothing to somebody who is gone. Leased uplinks are counted per server (`server_leases`), kept when
+ * they are free, and closed when nobody took them for a minute. One worker. */
+#ifndef KVMUX_CORE_LEASE_H
+#define KVMUX_CORE_LEASE_H
+
+#include "core/req.h"
+
+struct buf;
+struct client;
+struct msg;
+struct server;
+struct uplink;
+
+struct lease {
+    struct client *client;
+    struct uplink *uplink; /* NULL: it died; the client has still to be told */
+    bool watching;         /* stays after the reply */
+};
+
+/* Sends a command that may wait to the server of its keys. */
+void lease_block(struct req *, struct buf *, const struct msg *);
+/* WATCH: the lease stays. UNWATCH: it ends. */
+void lease_watch(struct req *, struct buf *, const struct msg *);
+void lease_unwatch(struct req *, struct buf *, const struct msg *);
+/* A request with REQ_LEASE ended (its reply or error is there). */
+void lease_settle(struct client *);
+/* The client has no use for it any more, or left; fine when there is none. */
+void lease_drop(struct client *);
+/* Closes the uplink; the client learns at EXEC that its watch is lost. */
+void lease_break(struct client *);
+/* The uplink is closing. */
+void lease_lost(struct uplink *);
+/* What the client watches is on this server; NULL: it watches nothing. */
+struct server *lease_server(const struct client *);
+
+#endif

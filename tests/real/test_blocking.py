@@ -1,0 +1,200 @@
+"""Commands that wait at the server, and WATCH: each on a connection of its own, for as long as it lasts."""
+import threading
+import time
+
+import pytest
+import redis
+
+from harness import NIL, OK, Proxy, RedisServer, bulk, key_on, redis_pool, resp, wait_until
+
+pytestmark = pytest.mark.kvmux_only
+QUEUED = b"+QUEUED\r\n"
+NILS = b"*-1\r\n"
+
+
+@pytest.fixture(scope="module")
+def servers():
+    made = [RedisServer() for _ in range(3)]
+    yield made
+    for s in made:
+        s.stop()
+
+
+@pytest.fixture(params=[1, 3], ids=["one_server", "three_servers"])
+def px(servers, request):
+    for s in servers:
+        s.flush()
+    with Proxy({"p": redis_pool(servers[:request.param], timeout=400, hash_tag="{}")}) as p:
+        yield p
+
+
+def blocked(servers, n):
+    """So many clients wait at the servers."""
+    wait_until(lambda: sum(int(s.info("blocked_clients")) for s in servers) == n, "%d blocked clients" % n)
+
+
+def test_pop_waits_longer_than_the_timeout_of_the_pool(px, servers):
+    """`timeout: 400` is for requests that should be answered at once; other clients go on meanwhile."""
+    with px.client() as waiter, px.client() as other:
+        waiter.post(resp("BLPOP", "{q}1", "{q}2", "0"))
+        waiter.flush()
+        blocked(servers, 1)
+        begin = time.monotonic()
+        while time.monotonic() - begin < 1.0:
+            assert other.cmd("SET", "{q}x", "y") == OK
+        assert other.cmd("RPUSH", "{q}2", "job") == b":1\r\n"
+        assert waiter.reply() == b"*2\r\n$4\r\n{q}2\r\n$3\r\njob\r\n"
+        assert waiter.cmd("GET", "{q}x") == bulk("y")
+
+
+def test_each_blocking_command(px):
+    with px.client() as c:
+        for req, push, want in (
+                (("BRPOP", "{k}l", "5"), ("LPUSH", "{k}l", "v"), b"*2\r\n$4\r\n{k}l\r\n$1\r\nv\r\n"),
+                (("BLMOVE", "{k}a", "{k}b", "LEFT", "RIGHT", "5"), ("LPUSH", "{k}a", "v"), b"$1\r\nv\r\n"),
+                (("BRPOPLPUSH", "{k}c", "{k}b", "5"), ("LPUSH", "{k}c", "w"), b"$1\r\nw\r\n"),
+                (("BLMPOP", "5", "2", "{k}d", "{k}e", "LEFT"), ("LPUSH", "{k}e", "v"), b"*2\r\n$4\r\n{k}e\r\n*1\r\n$1\r\nv\r\n"),
+                (("BZPOPMIN", "{k}z", "5"), ("ZADD", "{k}z", "1", "m"), b"*3\r\n$4\r\n{k}z\r\n$1\r\nm\r\n$1\r\n1\r\n"),
+                (("BZPOPMAX", "{k}z", "5"), ("ZADD", "{k}z", "2", "n"), b"*3\r\n$4\r\n{k}z\r\n$1\r\nn\r\n$1\r\n2\r\n"),
+                (("BZMPOP", "5", "1", "{k}z", "MIN"), ("ZADD", "{k}z", "3", "o"), b"*2\r\n$4\r\n{k}z\r\n*1\r\n*2\r\n$1\r\no\r\n$1\r\n3\r\n")):
+            with px.client() as other:
+                c.post(resp(*req))
+                c.flush()
+                assert other.cmd(*push).startswith(b":")
+                assert c.reply() == want, req
+        for req in (("BLPOP", "{k}none", "0.01"), ("BZPOPMIN", "{k}none", "0.01")):
+            assert c.cmd(*req) == NILS
+        assert c.cmd("BLPOP", "{k}none", "x") == b"-ERR timeout is not a float or out of range\r\n"
+
+
+def test_stream_readers(px, servers):
+    with px.client() as c, px.client() as other:
+        c.post(resp("XREAD", "BLOCK", "0", "STREAMS", "{s}1", "$"))
+        c.flush()
+        blocked(servers, 1)
+        assert other.cmd("XADD", "{s}1", "1-1", "f", "v") == bulk("1-1")
+        assert c.reply() == b"*1\r\n*2\r\n$4\r\n{s}1\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"
+        assert c.cmd("XREAD", "BLOCK", "10", "STREAMS", "{s}1", "$") == NILS
+
+
+def test_requests_behind_it_keep_their_order(px, servers):
+    with px.client() as c, px.client() as other:
+        c.post(resp("SET", "{o}a", "1") + resp("BLPOP", "{o}q", "0") + resp("GET", "{o}a") + resp("PING"))
+        c.flush()
+        blocked(servers, 1)
+        assert other.cmd("SET", "{o}a", "2") == OK
+        assert other.cmd("LPUSH", "{o}q", "x") == b":1\r\n"
+        assert [c.reply() for _ in range(4)] == [OK, b"*2\r\n$4\r\n{o}q\r\n$1\r\nx\r\n", bulk("2"), b"+PONG\r\n"]
+
+
+@pytest.mark.parametrize("behind", [b"", resp("PING"), resp("SET", "{g}x", "y" * 1000) * 40], ids=["alone", "ping_behind", "much_behind"])
+def test_client_that_leaves_takes_nothing(px, servers, behind):
+    """Its connection at the server closes, so that the next element is for somebody else."""
+    with px.client() as c, px.client() as other:
+        c.post(resp("BLPOP", "{g}q", "0") + behind)
+        c.flush()
+        blocked(servers, 1)
+        c.close()
+        blocked(servers, 0)
+        assert other.cmd("LPUSH", "{g}q", "element") == b":1\r\n"
+        assert other.cmd("LPOP", "{g}q") == bulk("element")
+
+
+def test_server_dies_while_somebody_waits(servers):
+    with RedisServer() as s, Proxy({"p": redis_pool([s])}) as px, px.client() as c:
+        c.post(resp("BLPOP", "q", "0"))
+        c.flush()
+        blocked([s], 1)
+        s.proc.kill9()
+        assert c.reply().startswith(b"-ERR ")
+        s.start()
+        wait_until(lambda: c.cmd("SET", "k", "v") == OK, "the restarted server")
+
+
+def test_keys_on_several_servers(servers):
+    with Proxy({"p": redis_pool(servers)}) as px, px.client() as c:
+        here, there = key_on(px, servers, 0)[0], key_on(px, servers, 1)[0]
+        assert c.cmd("BLPOP", here, there, "1").startswith(b"-CROSSSLOT ")
+        assert c.cmd("WATCH", here, there).startswith(b"-CROSSSLOT ")
+        assert c.cmd("PING") == b"+PONG\r\n"
+
+
+def test_limit_and_reuse(servers):
+    with RedisServer() as s, Proxy({"p": redis_pool([s], server_leases=3)}, threads=1) as px:
+        waiters = [px.client() for _ in range(3)]
+        for i, w in enumerate(waiters):
+            w.post(resp("BLPOP", "q%d" % i, "0"))
+            w.flush()
+        blocked([s], 3)
+        with px.client() as c:
+            assert c.cmd("BLPOP", "other", "0").startswith(b"-ERR too many clients wait at this server")
+            for i in range(3):
+                assert c.cmd("LPUSH", "q%d" % i, "v") == b":1\r\n"
+            for w in waiters:
+                assert w.reply().startswith(b"*2\r\n")
+            for _ in range(30):  # free connections are used again
+                assert c.cmd("BLPOP", "other", "0.001") == NILS
+        assert px.stats("p", s.name)["connects"] <= 4
+        for w in waiters:
+            w.close()
+
+
+def test_optimistic_locking_ends_exact(px):
+    """redis-py's WATCH loop from many threads: no update is lost."""
+    def work():
+        r = redis.Redis(*px.addr())
+        for _ in range(25):
+            with r.pipeline() as p:
+                while True:
+                    try:
+                        p.watch("{w}n")
+                        n = int(p.get("{w}n") or 0)
+                        p.multi()
+                        p.set("{w}n", n + 1)
+                        p.execute()
+                        break
+                    except redis.WatchError:
+                        continue
+        r.close()
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    with px.client() as c:
+        assert c.cmd("GET", "{w}n") == bulk("150")
+
+
+def test_watch_small_print(px):
+    with px.client() as c, px.client() as other:
+        def run():
+            return c.pipeline([("MULTI",), ("SET", "{w}k", "mine"), ("EXEC",)])[2]
+        assert c.cmd("WATCH", "{w}k") == OK and run() == b"*1\r\n+OK\r\n"
+        assert c.cmd("WATCH", "{w}k", "{w}l") == OK
+        assert other.cmd("SET", "{w}l", "theirs") == OK
+        assert run() == NILS
+        assert run() == b"*1\r\n+OK\r\n"  # the watch is over
+        assert c.cmd("WATCH", "{w}k") == OK and other.cmd("SET", "{w}k", "x") == OK and c.cmd("UNWATCH") == OK
+        assert run() == b"*1\r\n+OK\r\n"
+        assert c.cmd("WATCH", "{w}k") == OK and other.cmd("SET", "{w}k", "x") == OK
+        assert c.pipeline([("MULTI",), ("SET", "{w}k", "y"), ("DISCARD",)])[2] == OK
+        assert run() == b"*1\r\n+OK\r\n"
+        assert c.cmd("UNWATCH") == OK
+        assert c.pipeline([("MULTI",), ("WATCH", "{w}k"), ("SET", "{w}k", "z"), ("EXEC",)]) == [
+            OK, b"-ERR WATCH inside MULTI is not allowed\r\n", QUEUED, b"*1\r\n+OK\r\n"]
+        # in one pipeline: the watch stands before the next request is looked at
+        assert c.pipeline([("WATCH", "{w}k"), ("SET", "{w}k", "own"), ("MULTI",), ("GET", "{w}k"), ("EXEC",)])[-1] == NILS
+        assert c.pipeline([("WATCH", "{w}k"), ("MULTI",), ("NOSUCH",), ("EXEC",)])[-1].startswith(b"-EXECABORT ")
+        assert c.pipeline([("WATCH", "{w}k"), ("MULTI",), ("EXEC",)])[-1] == b"*0\r\n"
+        assert run() == b"*1\r\n+OK\r\n"
+
+
+def test_watch_is_lost_with_its_server(servers):
+    with RedisServer() as s, Proxy({"p": redis_pool([s])}) as px, px.client() as c:
+        assert c.cmd("WATCH", "k") == OK
+        s.proc.kill9()
+        s.start()
+        wait_until(lambda: c.cmd("SET", "other", "v") == OK, "the restarted server")
+        got = c.pipeline([("MULTI",), ("SET", "k", "v"), ("EXEC",)])
+        assert got[2].startswith(b"-EXECABORT ") and c.cmd("GET", "k") == NIL
+        assert c.pipeline([("MULTI",), ("SET", "k", "v"), ("EXEC",)])[2] == b"*1\r\n+OK\r\n"

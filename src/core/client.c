@@ -25,6 +25,11 @@ static bool client_full(const struct client *c) {
     return c->waiting || c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
 }
 
+/* A command of it waits at the server, perhaps for ever. */
+static bool client_blocked(const struct client *c) {
+    return c->lease != NULL && c->lease->blocked;
+}
+
 static void client_pause(struct client *c) {
     if (!stream_paused(&c->stream)) {
         metric_add(&c->pool->stats.v[POOL_client_paused], 1);
@@ -61,7 +66,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     }
     while (used < in.n && c->state == CLIENT_OPEN) {
         if (UNLIKELY(client_full(c))) {
-            if (c->lease != NULL && in.n - used < UNREAD_MAX) {
+            if (client_blocked(c) && in.n - used < UNREAD_MAX) {
                 c->unread = true; /* read on, so that its going away is seen while it waits */
             } else {
                 client_pause(c);
@@ -104,7 +109,7 @@ static void client_on_eof(struct stream *s) {
     c->eof = true;
     if (c->state == CLIENT_LINGER) {
         client_close(c, c->why);
-    } else if (c->state == CLIENT_OPEN && c->lease != NULL && c->waiting) {
+    } else if (c->state == CLIENT_OPEN && client_blocked(c)) {
         client_close(c, REASON_EOF); /* it does not wait for what it asked the server to wait for */
     } else if (c->state == CLIENT_OPEN) {
         c->state = CLIENT_EOF;
@@ -314,7 +319,7 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
 }
 
 void client_drain(struct client *c) {
-    if (c->lease != NULL && c->waiting) {
+    if (client_blocked(c)) {
         client_close(c, REASON_DRAIN); /* what it waits for may never come */
         return;
     }

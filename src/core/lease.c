@@ -75,7 +75,9 @@ void lease_lost(struct uplink *u) {
 
 void lease_settle(struct client *c) {
     c->waiting = false;
-    if (c->lease != NULL && !c->lease->watching) {
+    if (c->lease != NULL && c->lease->watching) {
+        c->lease->blocked = false;
+    } else if (c->lease != NULL) {
         lease_free(c->lease);
     }
 }
@@ -124,6 +126,7 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
     } else if (c->lease == NULL && lease_new(c, s, &why) == NULL) {
         req_fail(r, why);
     } else {
+        c->lease->blocked = true;
         lease_send(r, b, m, false);
     }
 }

@@ -20,6 +20,7 @@ struct lease {
     struct client *client;
     struct uplink *uplink; /* NULL: it died; the client has still to be told */
     bool watching;         /* stays after the reply */
+    bool blocked;          /* a command waits at the server, for as long as it says itself */
 };
 
 /* Sends a command that may wait to the server of its keys. */

@@ -205,6 +205,7 @@ struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t 
 }
 
 struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
+    struct uplink *spare = NULL; /* free, but of another profile */
     LIST_EACH(&s->leases, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
         if (!is_free(u)) {
@@ -213,6 +214,10 @@ struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
         if (u->profile->key == key && u->state != UPLINK_SUSPECT) {
             return u;
         }
+        spare = u;
+    }
+    if (spare != NULL && s->nleases >= (uint64_t)s->pool->conf->server_leases) {
+        uplink_close(spare, REASON_IDLE);
     }
     if (s->nleases >= (uint64_t)s->pool->conf->server_leases) {
         *why = REASON_LEASES;

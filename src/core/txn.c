@@ -172,6 +172,7 @@ static struct uplink *txn_uplink(struct client *c, struct req *r) {
     struct uplink *u = s == RING_NONE ? NULL : server_uplink(&pool->servers[s], c, r->profile, &why);
     if (u == NULL) {
         txn_free(&c->txn);
+        lease_drop(c);
         req_fail(r, why);
     }
     return u;
@@ -235,6 +236,7 @@ void txn_proved(struct req *r, const struct fan_part *proof) {
     }
     if (proof->failed != REASON_NONE || proof->error) {
         txn_free(&c->txn);
+        lease_drop(c);
         req_fail(r, proof->failed != REASON_NONE ? proof->failed : REASON_TXN_REFUSED);
         return;
     }

@@ -189,6 +189,21 @@ def test_watch_small_print(px):
         assert run() == b"*1\r\n+OK\r\n"
 
 
+def test_watch_and_half_close(px):
+    """Everything in one write with a FIN behind it, as from a shell: all of it is answered."""
+    with px.client() as c:
+        c.send(resp("WATCH", "{w}h") + resp("MULTI") + resp("INCR", "{w}h") + resp("EXEC"))
+        c.half_close()
+        assert c.until_close() == OK + OK + QUEUED + b"*1\r\n:1\r\n"
+
+
+def test_leases_of_other_databases_make_room():
+    with RedisServer() as s, Proxy({"p": redis_pool([s], server_leases=2)}, threads=1) as px, px.client() as c:
+        for db in ("1", "2", "3", "4"):
+            assert c.cmd("SELECT", db) == OK
+            assert c.cmd("BLPOP", "q", "0.001") == NILS
+
+
 def test_watch_is_lost_with_its_server(servers):
     with RedisServer() as s, Proxy({"p": redis_pool([s])}) as px, px.client() as c:
         assert c.cmd("WATCH", "k") == OK

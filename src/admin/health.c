@@ -35,6 +35,7 @@ static void health_eject(struct health *h, enum reason why) {
 static void health_return(struct health *h) {
     h->state = HEALTH_ALIVE;
     h->failures = 0;
+    h->shown_failed = false;
     h->failed_at = loop_now(h->control->loop); /* connections from before will die of old age, not of new trouble */
     log_line(LOG_NOTICE, "server_returned pool=%s server=%s address=%s", conf_of(h)->name, server_of(h)->name,
              server_of(h)->address);
@@ -45,8 +46,20 @@ bool health_same_episode(int64_t opened_at, int64_t failed_at) {
     return opened_at < failed_at;
 }
 
+/* What we lack says nothing about the server. */
+static bool is_our_lack(enum reason why) {
+    return why == REASON_NO_FDS || why == REASON_NO_MEMORY;
+}
+
 void health_failed(struct health *h, const struct mail_health *m) {
     const struct conf_pool *conf = conf_of(h);
+    if (is_our_lack(m->reason)) {
+        if (log_pass(&h->log_limit, m->at, 1000000, 3)) {
+            log_line(LOG_ERROR, "connect_failed pool=%s server=%s address=%s reason=\"%s\"", conf->name, server_of(h)->name,
+                     server_of(h)->address, reason_text(m->reason));
+        }
+        return;
+    }
     if (h->state != HEALTH_ALIVE || health_same_episode(m->opened_at, h->failed_at)) {
         return;
     }
@@ -57,6 +70,7 @@ void health_failed(struct health *h, const struct mail_health *m) {
     if (log_pass(&h->log_limit, m->at, 1000000, 3)) {
         log_line(LOG_WARN, "server_failed pool=%s server=%s address=%s reason=\"%s\" failures=%u", conf->name,
                  server_of(h)->name, server_of(h)->address, reason_text(m->reason), h->failures);
+        h->shown_failed = true;
     }
     if (conf->auto_eject_hosts && h->failures >= (uint64_t)conf->server_failure_limit) {
         health_eject(h, m->reason);
@@ -66,7 +80,8 @@ void health_failed(struct health *h, const struct mail_health *m) {
 void health_works(struct health *h, const struct mail_health *m) {
     if (h->state == HEALTH_ALIVE && h->failures > 0 && m->at > h->failed_at) {
         h->failures = 0;
-        if (log_pass(&h->log_limit, m->at, 1000000, 3)) {
+        if (h->shown_failed) { /* no limit of its own: the log must not end with a failure that is over */
+            h->shown_failed = false;
             log_line(LOG_NOTICE, "server_works pool=%s server=%s address=%s", conf_of(h)->name, server_of(h)->name,
                      server_of(h)->address);
         }

@@ -30,6 +30,7 @@ struct health {
     struct parser parser;
     uint32_t greeting_left;
     struct log_limit log_limit;
+    bool shown_failed;       /* the log's last word on this server is a failure */
 };
 
 void health_init(struct health *, struct control *, uint32_t pool, uint32_t server);

@@ -53,12 +53,24 @@ static void worker_on_paused(struct listener *l, enum reason why) {
 
 static const struct listener_ops listener_ops = {.on_accept = worker_on_accept, .on_paused = worker_on_paused};
 
+/* Descriptors that all workers together need for their servers, and some for control. */
+static uint32_t worker_spare(const struct worker *w) {
+    const struct conf *conf = w->opts.conf;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < conf->npools; i++) {
+        n += (uint64_t)conf->pools[i].server_connections * conf->pools[i].nservers;
+    }
+    n = n * w->opts.shared->workers + 32;
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 void worker_listen(struct worker *w, uint32_t pool, int fd) {
     struct worker_listener *l = mem_zalloc(sizeof *l);
     l->pool = &w->pools[pool];
     w->listeners = mem_realloc(w->listeners, (w->nlisteners + 1) * sizeof(struct worker_listener *));
     w->listeners[w->nlisteners++] = l;
     listener_start(w->loop, &l->listener, &listener_ops, fd);
+    l->listener.spare = worker_spare(w);
     worker_connection(w, +1);
 }
 

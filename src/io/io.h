@@ -121,13 +121,15 @@ struct listener;
 struct listener_ops {
     /* A client is there: take it with stream_accept inside this call, or it is closed. */
     void (*on_accept)(struct listener *, int fd);
-    /* Accepting stops for want of descriptors or memory, and starts again by itself. */
+    /* Accepting stops for want of descriptors (or of more than `spare`) or memory, and starts again by itself. */
     void (*on_paused)(struct listener *, enum reason);
 };
 struct listener {
     struct loop *loop;
     const struct listener_ops *ops;
     int fd;
+    uint32_t spare;     /* descriptors that accepting leaves free, at most half of the limit; may be set after listener_start */
+    int fd_limit;       /* io's own: RLIMIT_NOFILE */
     int fd_offered;     /* io's own: what on_accept may take */
     struct timer again; /* io's own */
 };

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -144,12 +146,34 @@ static void listener_watch(struct listener *l) {
     }
 }
 
+/* The system gives the lowest free number: one this high means that no more than the spare ones are free. */
+static bool is_spare(const struct listener *l, int fd) {
+    int spare = (int)min_size(l->spare, (size_t)l->fd_limit / 2);
+    return spare > 0 && fd >= l->fd_limit - spare;
+}
+
 static void listener_on_timer(struct timer *t) {
-    listener_watch(CONTAINER_OF(t, struct listener, again));
+    struct listener *l = CONTAINER_OF(t, struct listener, again);
+    if (l->spare > 0) {
+        int lowest = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+        if (lowest >= 0) {
+            close(lowest);
+        }
+        if (lowest < 0 || is_spare(l, lowest)) {
+            timer_set(l->loop, &l->again, l->loop->now + ACCEPT_AGAIN_USEC);
+            return;
+        }
+    }
+    listener_watch(l);
+}
+
+static int descriptor_limit(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur : INT_MAX;
 }
 
 void listener_start(struct loop *loop, struct listener *l, const struct listener_ops *ops, int fd) {
-    *l = (struct listener){.loop = loop, .ops = ops, .fd = fd, .fd_offered = -1};
+    *l = (struct listener){.loop = loop, .ops = ops, .fd = fd, .fd_limit = descriptor_limit(), .fd_offered = -1};
     timer_init(&l->again, listener_on_timer);
     listener_watch(l);
 }
@@ -182,6 +206,10 @@ void listener_on_ready(struct listener *l) {
         if (l->fd_offered == fd) {
             close(fd);
             l->fd_offered = -1;
+        }
+        if (is_spare(l, fd) && l->fd >= 0) {
+            listener_pause(l, EMFILE); /* the rest is for connections to servers: without those clients are of no use */
+            return;
         }
     }
 }

@@ -116,6 +116,39 @@ static void test_no_descriptors(void **state) {
     net_fini(&t);
 }
 
+/* Clients leave the spare descriptors to others; accepting goes on when one of the rest is free again. */
+static void test_spare(void **state) {
+    struct net t;
+    net_init(&t, *(bool *)*state);
+    static struct echo e;
+    e = (struct echo){0};
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        fds[i] = net_raw(&t);
+    }
+    struct rlimit before, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)fds[2] + 1 + 6;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    listener_start(t.loop, &e.listener, &listener_ops, t.fd);
+    e.listener.spare = 5;
+    t.fd = -1;
+    UNTIL(t.loop, e.paused == 1 && e.accepts == 2); /* six are free; the second is one of the five */
+    assert_int_equal(e.why, REASON_NO_FDS);
+    for (int64_t start = loop_now(t.loop); loop_now(t.loop) - start < 250000;) {
+        loop_turn(t.loop, 50000);
+    }
+    assert_int_equal(e.accepts, 2);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    close(fds[0]);
+    close(fds[1]);
+    UNTIL(t.loop, e.accepts == 3);
+    close(fds[2]);
+    echo_fini(&e);
+    net_fini(&t);
+}
+
 /* Several loops on one address: every client gets to one of them, also when one has left. */
 static void test_shared(void **state) {
     bool is_unix = *(bool *)*state;
@@ -283,6 +316,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(test_echo),
         BOTH(test_no_descriptors),
+        BOTH(test_spare),
         BOTH(test_shared),
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_unix_path),

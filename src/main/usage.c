@@ -4,6 +4,7 @@
 #include "stats/metric.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define CRLF "\r\n"
 
@@ -41,7 +42,8 @@ void args_put_usage(const struct args *a) {
 static void put_rows(const char *title, const struct metric_row *rows, unsigned n) {
     fprintf(stderr, "%s stats:\n", title);
     for (unsigned i = 0; i < n; i++) {
-        fprintf(stderr, "  %-20s\"%s\"\n", rows[i].name, rows[i].help);
+        /* nutcracker's own names are shorter than its column; those of kvmux may fill it */
+        fprintf(stderr, "  %-20s%s\"%s\"\n", rows[i].name, strlen(rows[i].name) < 20 ? "" : " ", rows[i].help);
     }
 }
 

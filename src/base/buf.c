@@ -2,9 +2,14 @@
 
 #include "base/mem.h"
 
-/* Capacities leave room for the header, so that malloc's own sizes are met. */
-static const size_t class_cap[BUF_CLASSES] = {4096 - 64, 16384 - 64, 131072 - 64};
-static const uint32_t class_keep[BUF_CLASSES] = {256, 128, 8};
+/* Capacities leave room for the header, so that malloc's own sizes are met. The large ones are for large values: keeping a few
+ * saves the page faults of fresh memory, which cost more than all else that is done with a value of 1 MiB. */
+static const size_t class_cap[BUF_CLASSES] = {
+    4096 - 64, 16384 - 64, 131072 - 64, 262144 + 4096 - 64, 524288 + 4096 - 64, 1048576 + 4096 - 64,
+};
+static const uint32_t class_keep[BUF_CLASSES] = {256, 128, 8, 8, 8, 8};
+/* Kept also when nothing needed it for a while. */
+static const uint32_t class_always[BUF_CLASSES] = {1, 1, 1, 0, 0, 0};
 
 void bufpool_init(struct bufpool *p) {
     *p = (struct bufpool){0};
@@ -23,8 +28,8 @@ bool bufpool_trim(struct bufpool *p) {
     size_t idle = p->peak - p->used;
     bool more = false;
     for (uint32_t k = 0; k < BUF_CLASSES; k++) {
-        bufpool_drop(p, k, (uint32_t)(idle / class_cap[k]) + 1);
-        more = more || p->nfree[k] > 1;
+        bufpool_drop(p, k, (uint32_t)(idle / class_cap[k]) + class_always[k]);
+        more = more || p->nfree[k] > class_always[k];
     }
     p->peak = p->used;
     return more;

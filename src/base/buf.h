@@ -13,7 +13,7 @@
 
 #include "base/slice.h"
 
-#define BUF_CLASSES 3
+#define BUF_CLASSES 6
 
 struct buf {
     uint32_t refs;

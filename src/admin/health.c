@@ -27,7 +27,7 @@ static void health_eject(struct health *h, enum reason why) {
     metric_add(&c->pool_blocks[h->pool].v[POOL_server_ejects], 1);
     health_rest(h);
     log_line(LOG_WARN, "server_ejected pool=%s server=%s address=%s failures=%u reason=\"%s\" retry_msec=%" PRId64,
-             conf_of(h)->name, server_of(h)->name, server_of(h)->address, h->failures, reason_text(why),
+             conf_of(h)->name, server_of(h)->name, server_of(h)->address, h->failures, reason_words(why),
              conf_of(h)->server_retry_timeout);
     control_post_ring(c, h->pool);
 }
@@ -56,7 +56,7 @@ void health_failed(struct health *h, const struct mail_health *m) {
     if (is_our_lack(m->reason)) {
         if (log_pass(&h->log_limit, m->at, 1000000, 3)) {
             log_line(LOG_ERROR, "connect_failed pool=%s server=%s address=%s reason=\"%s\"", conf->name, server_of(h)->name,
-                     server_of(h)->address, reason_text(m->reason));
+                     server_of(h)->address, reason_words(m->reason));
         }
         return;
     }
@@ -69,7 +69,7 @@ void health_failed(struct health *h, const struct mail_health *m) {
     h->failed_at = m->at;
     if (log_pass(&h->log_limit, m->at, 1000000, 3)) {
         log_line(LOG_WARN, "server_failed pool=%s server=%s address=%s reason=\"%s\" failures=%u", conf->name,
-                 server_of(h)->name, server_of(h)->address, reason_text(m->reason), h->failures);
+                 server_of(h)->name, server_of(h)->address, reason_words(m->reason), h->failures);
         h->shown_failed = true;
     }
     if (conf->auto_eject_hosts && h->failures >= (uint64_t)conf->server_failure_limit) {

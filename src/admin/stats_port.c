@@ -96,7 +96,7 @@ static void stats_port_on_accept(struct listener *l, int fd) {
 static void stats_port_on_paused(struct listener *l, enum reason why) {
     struct control *c = CONTAINER_OF(l, struct stats_port, listener)->control;
     if (log_pass(&c->log_limit, loop_now(c->loop), 10000000, 1)) {
-        log_line(LOG_WARN, "stats_paused reason=\"%s\"", reason_text(why));
+        log_line(LOG_WARN, "stats_paused reason=\"%s\"", reason_words(why));
     }
 }
 

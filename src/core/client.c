@@ -288,7 +288,7 @@ static void client_turn_away(struct client *c) {
     if (log_pass(&pool->refused_log, worker_now(pool->worker), 1000000, 5)) {
         char peer[ADDR_TEXT_MAX];
         log_line(LOG_WARN, "client_refused pool=%s client=%s reason=\"%s\" limit=client_connections:%lld",
-                 pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_text(REASON_MAX_CLIENTS),
+                 pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_words(REASON_MAX_CLIENTS),
                  (long long)pool->conf->client_connections);
     }
 }
@@ -332,7 +332,7 @@ static void client_log(const struct client *c, enum reason why) {
         if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
             char peer[ADDR_TEXT_MAX];
             log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",
-                     c->pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_text(why), c->nreqs, c->bytes);
+                     c->pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_words(why), c->nreqs, c->bytes);
         }
     }
 }

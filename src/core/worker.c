@@ -46,7 +46,7 @@ static void worker_on_paused(struct listener *l, enum reason why) {
     struct worker *w = pool->worker;
     metric_add(&w->stats.v[WORKER_accept_paused], 1);
     if (log_pass(&pool->refused_log, worker_now(w), 10000000, 1)) {
-        log_line(LOG_WARN, "accept_paused pool=%s reason=\"%s\" connections=%llu", pool->conf->name, reason_text(why),
+        log_line(LOG_WARN, "accept_paused pool=%s reason=\"%s\" connections=%llu", pool->conf->name, reason_words(why),
                  (unsigned long long)w->stats.v[WORKER_curr_connections]);
     }
 }

@@ -129,8 +129,31 @@ static struct profile *server_profile(struct server *s, uint64_t key) {
     return p;
 }
 
-void server_upkeep(struct server *s) {
+/* Connections that carry nothing for long are forgotten by firewalls on the way, which say nothing. */
+static bool server_recycle(struct server *s) {
+    const struct conf_pool *conf = s->pool->conf;
+    int64_t now = worker_now(s->pool->worker);
+    bool any = false;
+    for (uint32_t i = 0; i < nslots(s) && conf->server_idle_timeout > 0 && !conf->preconnect; i++) {
+        struct uplink *u = s->base.slots[i];
+        if (u == NULL) {
+            continue;
+        }
+        if (u->free_told != u->told || u->nsend + u->nwait > 0 || u->free_at == 0) {
+            u->free_told = u->told;
+            u->free_at = now;
+        } else if (u->state == UPLINK_READY && now - u->free_at >= conf->server_idle_timeout * 1000) {
+            uplink_close(u, REASON_IDLE);
+            continue;
+        }
+        any = true;
+    }
+    return any;
+}
+
+bool server_upkeep(struct server *s) {
     int64_t idle_since = worker_now(s->pool->worker) - PROFILE_IDLE_USEC;
+    bool more = server_recycle(s);
     LIST_EACH_SAFE(&s->leases, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
         if (is_free(u) && u->free_at < idle_since) {
@@ -143,6 +166,7 @@ void server_upkeep(struct server *s) {
             profile_close_idle(p);
         }
     }
+    return more || s->nothers > 0 || s->nleases > 0;
 }
 
 /* Does this client still wait for something on a suspect uplink of this server? Rare, so a walk over its requests. */

@@ -67,7 +67,8 @@ void server_refused(struct server *, struct profile *, int64_t opened_at);
 void server_close_all(struct server *, enum reason);
 void server_works(struct server *); /* a reply came after a failure was reported */
 /* The uplink left its slot or the list of suspects: nothing new goes there. */
-void server_upkeep(struct server *); /* closes the uplinks of profiles that nobody used for a while */
+/* Closes uplinks that nobody used for a while. Returns true while there are any that it would close one day. */
+bool server_upkeep(struct server *);
 void server_forget(struct server *, struct uplink *);
 void server_suspect(struct server *, struct uplink *);
 

@@ -42,7 +42,8 @@ struct uplink {
     /* progress, looked at when the timer runs: bytes in and out at that time, and when they were last seen to move */
     uint64_t heard, told, told_seen;
     int64_t heard_at, told_at;
-    int64_t free_at; /* leased: since when nobody has it */
+    int64_t free_at; /* leased: since when nobody has it; shared: since when it carried nothing, as server_upkeep saw it */
+    uint64_t free_told; /* bytes sent by then */
     uint32_t nsend, nwait; /* lengths of the queues */
     uint32_t greeting_left; /* replies to the greeting still to come */
     uint32_t slot;         /* of profile->slots, when not SUSPECT */

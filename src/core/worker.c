@@ -114,8 +114,7 @@ static void worker_on_upkeep(struct timer *t) {
     metric_set(&w->stats.v[WORKER_buffer_bytes], w->bufs.used);
     for (uint32_t i = 0; i < w->npools; i++) {
         for (uint32_t s = 0; s < w->pools[i].nservers; s++) {
-            server_upkeep(&w->pools[i].servers[s]);
-            more = more || w->pools[i].servers[s].nothers > 0 || w->pools[i].servers[s].nleases > 0;
+            more = server_upkeep(&w->pools[i].servers[s]) || more;
         }
     }
     if (worker_tight(w)) {

@@ -268,7 +268,7 @@ def test_gather_limit(redis4):
         keys = spread(8)
         c.pipeline([("SADD", k) + tuple("m%d" % i for i in range(100)) for k in keys])
         assert len(parse_resp(c.cmd("SUNION", *keys))) == 100
-        c.pipeline([("SADD", k, "x" * 5000, k) for k in keys])
+        c.pipeline([("SADD", k, "x" * 5000 + k, k) for k in keys])  # members that differ: the limit is reached however keys are spread
         error = b"-ERR the answers of the servers are larger than gather_limit\r\n"
         assert c.cmd("SUNION", *keys) == error
         assert c.cmd("SCARD", keys[0]) == integer(102)

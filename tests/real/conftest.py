@@ -61,6 +61,22 @@ def redis4():
 
 
 @pytest.fixture(scope="session")
+def redis3():
+    servers = [RedisServer() for _ in range(3)]
+    yield servers
+    for s in servers:
+        s.stop()
+
+
+@pytest.fixture(params=[1, 3], ids=["one_server", "three_servers"])
+def shards(redis3, request):
+    """Empty servers: one, then three."""
+    for s in redis3:
+        s.flush()
+    return redis3[:request.param]
+
+
+@pytest.fixture(scope="session")
 def redis_alone():
     """The plain server that says what Redis itself answers."""
     with RedisServer() as s:

@@ -12,19 +12,9 @@ QUEUED = b"+QUEUED\r\n"
 NILS = b"*-1\r\n"
 
 
-@pytest.fixture(scope="module")
-def servers():
-    made = [RedisServer() for _ in range(3)]
-    yield made
-    for s in made:
-        s.stop()
-
-
-@pytest.fixture(params=[1, 3], ids=["one_server", "three_servers"])
-def px(servers, request):
-    for s in servers:
-        s.flush()
-    with Proxy({"p": redis_pool(servers[:request.param], timeout=400, hash_tag="{}")}) as p:
+@pytest.fixture()
+def px(shards):
+    with Proxy({"p": redis_pool(shards, timeout=400, hash_tag="{}")}) as p:
         yield p
 
 
@@ -33,12 +23,12 @@ def blocked(servers, n):
     wait_until(lambda: sum(int(s.info("blocked_clients")) for s in servers) == n, "%d blocked clients" % n)
 
 
-def test_pop_waits_longer_than_the_timeout_of_the_pool(px, servers):
+def test_pop_waits_longer_than_the_timeout_of_the_pool(px, redis3):
     """`timeout: 400` is for requests that should be answered at once; other clients go on meanwhile."""
     with px.client() as waiter, px.client() as other:
         waiter.post(resp("BLPOP", "{q}1", "{q}2", "0"))
         waiter.flush()
-        blocked(servers, 1)
+        blocked(redis3, 1)
         begin = time.monotonic()
         while time.monotonic() - begin < 1.0:
             assert other.cmd("SET", "{q}x", "y") == OK
@@ -67,40 +57,40 @@ def test_each_blocking_command(px):
         assert c.cmd("BLPOP", "{k}none", "x") == b"-ERR timeout is not a float or out of range\r\n"
 
 
-def test_stream_readers(px, servers):
+def test_stream_readers(px, redis3):
     with px.client() as c, px.client() as other:
         c.post(resp("XREAD", "BLOCK", "0", "STREAMS", "{s}1", "$"))
         c.flush()
-        blocked(servers, 1)
+        blocked(redis3, 1)
         assert other.cmd("XADD", "{s}1", "1-1", "f", "v") == bulk("1-1")
         assert c.reply() == b"*1\r\n*2\r\n$4\r\n{s}1\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"
         assert c.cmd("XREAD", "BLOCK", "10", "STREAMS", "{s}1", "$") == NILS
 
 
-def test_requests_behind_it_keep_their_order(px, servers):
+def test_requests_behind_it_keep_their_order(px, redis3):
     with px.client() as c, px.client() as other:
         c.post(resp("SET", "{o}a", "1") + resp("BLPOP", "{o}q", "0") + resp("GET", "{o}a") + resp("PING"))
         c.flush()
-        blocked(servers, 1)
+        blocked(redis3, 1)
         assert other.cmd("SET", "{o}a", "2") == OK
         assert other.cmd("LPUSH", "{o}q", "x") == b":1\r\n"
         assert [c.reply() for _ in range(4)] == [OK, b"*2\r\n$4\r\n{o}q\r\n$1\r\nx\r\n", bulk("2"), b"+PONG\r\n"]
 
 
 @pytest.mark.parametrize("behind", [b"", resp("PING"), resp("SET", "{g}x", "y" * 1000) * 40], ids=["alone", "ping_behind", "much_behind"])
-def test_client_that_leaves_takes_nothing(px, servers, behind):
+def test_client_that_leaves_takes_nothing(px, redis3, behind):
     """Its connection at the server closes, so that the next element is for somebody else."""
     with px.client() as c, px.client() as other:
         c.post(resp("BLPOP", "{g}q", "0") + behind)
         c.flush()
-        blocked(servers, 1)
+        blocked(redis3, 1)
         c.close()
-        blocked(servers, 0)
+        blocked(redis3, 0)
         assert other.cmd("LPUSH", "{g}q", "element") == b":1\r\n"
         assert other.cmd("LPOP", "{g}q") == bulk("element")
 
 
-def test_server_dies_while_somebody_waits(servers):
+def test_server_dies_while_somebody_waits(redis3):
     with RedisServer() as s, Proxy({"p": redis_pool([s])}) as px, px.client() as c:
         c.post(resp("BLPOP", "q", "0"))
         c.flush()
@@ -111,15 +101,15 @@ def test_server_dies_while_somebody_waits(servers):
         wait_until(lambda: c.cmd("SET", "k", "v") == OK, "the restarted server")
 
 
-def test_keys_on_several_servers(servers):
-    with Proxy({"p": redis_pool(servers)}) as px, px.client() as c:
-        here, there = key_on(px, servers, 0)[0], key_on(px, servers, 1)[0]
+def test_keys_on_several_servers(redis3):
+    with Proxy({"p": redis_pool(redis3)}) as px, px.client() as c:
+        here, there = key_on(px, redis3, 0)[0], key_on(px, redis3, 1)[0]
         assert c.cmd("BLPOP", here, there, "1").startswith(b"-CROSSSLOT ")
         assert c.cmd("WATCH", here, there).startswith(b"-CROSSSLOT ")
         assert c.cmd("PING") == b"+PONG\r\n"
 
 
-def test_limit_and_reuse(servers):
+def test_limit_and_reuse(redis3):
     with RedisServer() as s, Proxy({"p": redis_pool([s], server_leases=3)}, threads=1) as px:
         waiters = [px.client() for _ in range(3)]
         for i, w in enumerate(waiters):
@@ -204,7 +194,7 @@ def test_leases_of_other_databases_make_room():
             assert c.cmd("BLPOP", "q", "0.001") == NILS
 
 
-def test_watch_is_lost_with_its_server(servers):
+def test_watch_is_lost_with_its_server(redis3):
     with RedisServer() as s, Proxy({"p": redis_pool([s])}) as px, px.client() as c:
         assert c.cmd("WATCH", "k") == OK
         s.proc.kill9()

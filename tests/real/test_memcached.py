@@ -8,47 +8,11 @@ import pytest
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheServerError
 
-from harness import HOST, TARGET, MemcachedServer, Proxy, free_port, mc_pool, spread, wait_until
+from mc_fixtures import *  # noqa: F401,F403: fixtures
+from harness import HOST, MemcachedServer, Proxy, free_port, mc_pool, spread, wait_until
 
 kvmux_only = pytest.mark.kvmux_only
 not_direct = pytest.mark.not_direct
-
-
-@pytest.fixture(scope="module")
-def one(mc2):
-    """One server behind the proxy."""
-    with Proxy({"one": mc_pool(mc2[:1], timeout=10000)}) as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
-def two(mc2):
-    """Two servers, two uplinks to each."""
-    with Proxy({"two": mc_pool(mc2, timeout=10000, server_connections=1 if TARGET == "nutcracker" else 2)}) as p:
-        yield p
-
-
-@pytest.fixture(params=["one", "two"])
-def px(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(autouse=True)
-def empty(mc2, mc_alone):
-    for s in mc2 + [mc_alone]:
-        s.flush()
-
-
-@pytest.fixture()
-def c(px):
-    with px.client() as client:
-        yield client.mc_prepare()
-
-
-@pytest.fixture()
-def plain(mc_alone):
-    with mc_alone.client() as client:
-        yield client.mc_prepare()
 
 
 def same_cas(answer):

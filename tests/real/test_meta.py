@@ -6,45 +6,11 @@ import re
 
 import pytest
 
-from harness import Proxy, mc_pool, spread
+from mc_fixtures import *  # noqa: F401,F403: fixtures
+from harness import spread
 
 pytestmark = [pytest.mark.kvmux_only, pytest.mark.not_direct]
 FULL = os.environ.get("KVMUX_FULL") == "1"
-
-
-@pytest.fixture(scope="module")
-def one(mc2):
-    with Proxy({"one": mc_pool(mc2[:1], timeout=10000)}) as p:
-        yield p
-
-
-@pytest.fixture(scope="module")
-def two(mc2):
-    with Proxy({"two": mc_pool(mc2, timeout=10000, server_connections=2)}) as p:
-        yield p
-
-
-@pytest.fixture(params=["one", "two"])
-def px(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(autouse=True)
-def empty(mc2, mc_alone):
-    for s in mc2 + [mc_alone]:
-        s.flush()
-
-
-@pytest.fixture()
-def c(px):
-    with px.client() as client:
-        yield client.mc_prepare()
-
-
-@pytest.fixture()
-def plain(mc_alone):
-    with mc_alone.client() as client:
-        yield client.mc_prepare()
 
 
 def same(answer):

@@ -7,19 +7,9 @@ from harness import NIL, OK, PONG, FakeServer, Proxy, RedisServer, Timeout, bulk
 pytestmark = pytest.mark.kvmux_only
 
 
-@pytest.fixture(scope="module")
-def servers():
-    made = [RedisServer() for _ in range(3)]
-    yield made
-    for s in made:
-        s.stop()
-
-
-@pytest.fixture(params=[1, 3], ids=["one_server", "three_servers"])
-def px(servers, request):
-    for s in servers:
-        s.flush()
-    with Proxy({"p": redis_pool(servers[:request.param], timeout=10000)}) as p:
+@pytest.fixture()
+def px(shards):
+    with Proxy({"p": redis_pool(shards, timeout=10000)}) as p:
         yield p
 
 
@@ -145,8 +135,8 @@ def test_names_and_ids(px):
         assert a.cmd("PING") == PONG
 
 
-def test_too_many_profiles(servers):
-    with Proxy({"p": redis_pool(servers[:1], server_profiles=2)}) as px:
+def test_too_many_profiles(redis3):
+    with Proxy({"p": redis_pool(redis3[:1], server_profiles=2)}) as px:
         clients = [px.client() for _ in range(6)]
         for db, c in enumerate(clients, 1):  # those that are idle make room
             assert c.cmd("SELECT", str(db)) == OK
@@ -154,10 +144,10 @@ def test_too_many_profiles(servers):
         for db, c in enumerate(clients, 1):
             assert c.cmd("GET", "k") == bulk(str(db))
             c.close()
-        assert px.stats("p", servers[0].name)["server_connections"] <= 2 * 3
+        assert px.stats("p", redis3[0].name)["server_connections"] <= 2 * 3
 
 
-def test_password_and_versions(servers):
+def test_password_and_versions(redis3):
     with RedisServer(requirepass="s3cret") as s, Proxy({"p": redis_pool([s], redis_auth="s3cret", redis_db=2)}) as px, px.client() as c:
         assert c.cmd("HELLO", "3").startswith(b"-NOAUTH ")
         c.post(resp("HELLO", "3", "AUTH", "default", "s3cret", "SETNAME", "n"))

@@ -4,25 +4,15 @@ import threading
 import pytest
 import redis
 
-from harness import NIL, OK, FakeServer, Proxy, RedisServer, Timeout, bulk, key_on, redis_pool, resp, spread
+from harness import NIL, OK, FakeServer, Proxy, Timeout, bulk, key_on, redis_pool, resp
 
 pytestmark = pytest.mark.kvmux_only
 QUEUED = b"+QUEUED\r\n"
 
 
-@pytest.fixture(scope="module")
-def servers():
-    made = [RedisServer() for _ in range(3)]
-    yield made
-    for s in made:
-        s.stop()
-
-
-@pytest.fixture(params=[1, 3], ids=["one_server", "three_servers"])
-def px(servers, request):
-    for s in servers:
-        s.flush()
-    with Proxy({"p": redis_pool(servers[:request.param], timeout=10000, hash_tag="{}")}) as p:
+@pytest.fixture()
+def px(shards):
+    with Proxy({"p": redis_pool(shards, timeout=10000, hash_tag="{}")}) as p:
         yield p
 
 
@@ -69,17 +59,17 @@ def test_small_print(px):
         assert c.pipeline([("MULTI",), ("RESET",), ("EXEC",)]) == [OK, b"+RESET\r\n", b"-ERR EXEC without MULTI\r\n"]
 
 
-def test_keys_on_several_servers(servers):
-    with Proxy({"p": redis_pool(servers, timeout=10000)}) as px, px.client() as c:
-        here, there = key_on(px, servers, 0)[0], key_on(px, servers, 1)[0]
+def test_keys_on_several_servers(redis3):
+    with Proxy({"p": redis_pool(redis3, timeout=10000)}) as px, px.client() as c:
+        here, there = key_on(px, redis3, 0)[0], key_on(px, redis3, 1)[0]
         c.cmd("DEL", here, there)
         a, b, d, e = c.pipeline([("MULTI",), ("SET", here, "1"), ("SET", there, "1"), ("EXEC",)])
         assert (a, b) == (OK, QUEUED) and d.startswith(b"-CROSSSLOT ") and e.startswith(b"-EXECABORT ")
         assert c.cmd("EXISTS", here, there) == b":0\r\n"
 
 
-def test_size_limit(servers):
-    with Proxy({"p": redis_pool(servers[:1], transaction_limit=2048)}) as px, px.client() as c:
+def test_size_limit(redis3):
+    with Proxy({"p": redis_pool(redis3[:1], transaction_limit=2048)}) as px, px.client() as c:
         got = c.pipeline([("MULTI",)] + [("SET", "k%d" % i, "v" * 500) for i in range(6)] + [("EXEC",)])
         assert got[0] == OK and got[1] == QUEUED and got[-2].startswith(b"-ERR the transaction is larger than transaction_limit")
         assert got[-1].startswith(b"-EXECABORT ")

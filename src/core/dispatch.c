@@ -7,9 +7,6 @@
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
-/* Keyless requests go where nutcracker sends them: to the owner of this literal key (compat part 5.2). */
-#define ANY_KEY "placeholder"
-
 void dispatch_to(struct server *s, struct req *r, struct buf *b, const struct msg *m, const uint32_t *keys,
                  uint32_t nkeys) {
     enum reason why;
@@ -27,9 +24,7 @@ void dispatch_to(struct server *s, struct req *r, struct buf *b, const struct ms
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
     }
-    if (s->pool->timeout > 0) {
-        r->deadline = worker_now(s->pool->worker) + s->pool->timeout;
-    }
+    req_start_clock(r);
     uplink_queue(u, r);
 }
 

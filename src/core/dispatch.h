@@ -6,6 +6,9 @@
 
 struct server;
 
+/* Keyless requests go where nutcracker sends them: to the owner of this literal key (compat part 5.2). */
+#define ANY_KEY "placeholder"
+
 /* `m` was parsed from bytes that lie in `b`. Returns true when this is the client's last request: everything so far is
  * answered, then the connection closes. */
 bool dispatch(struct client *, struct buf *b, const struct msg *m);

@@ -36,9 +36,7 @@ static void greet_ask(struct server *s, struct req *part) {
     }
     struct out out = {&part->bytes, &u->stage};
     s->pool->back->probe(&out);
-    if (s->pool->timeout > 0) {
-        part->deadline = worker_now(s->pool->worker) + s->pool->timeout;
-    }
+    req_start_clock(part);
     uplink_queue(u, part);
 }
 

@@ -97,8 +97,8 @@ static void lease_send(struct req *r, struct buf *b, const struct msg *m, bool d
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
     }
-    if (deadline && pool->timeout > 0) {
-        r->deadline = worker_now(pool->worker) + pool->timeout;
+    if (deadline) {
+        req_start_clock(r);
     }
     r->flags |= REQ_LEASE | REQ_RETRIED; /* nowhere else */
     c->waiting = true;

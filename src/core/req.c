@@ -12,6 +12,12 @@ struct req *req_new(struct pool *pool, const struct cmd *cmd, struct client *cli
     return r;
 }
 
+void req_start_clock(struct req *r) {
+    if (r->pool->timeout > 0) {
+        r->deadline = worker_now(r->pool->worker) + r->pool->timeout;
+    }
+}
+
 static void req_free(struct req *r) {
     ASSERT(r->uplink == NULL && r->client == NULL);
     rope_fini(&r->bytes);

@@ -54,6 +54,7 @@ struct req {
 };
 
 struct req *req_new(struct pool *, const struct cmd *, struct client *); /* its client may be NULL */
+void req_start_clock(struct req *); /* its time runs from now: the deadline of its pool, if there is one */
 /* Tells how it ended, to the client or the fan; the request must be in no uplink queue, or be marked to stay there. */
 void req_done(struct req *);                   /* `bytes` hold the reply */
 void req_fail(struct req *, enum reason);      /* the reply is an error made here */

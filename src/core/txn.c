@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "core/client.h"
+#include "core/dispatch.h"
 #include "core/lease.h"
 #include "core/server.h"
 #include "core/uplink.h"
@@ -138,9 +139,7 @@ static void txn_send(struct client *c, struct req *r, struct uplink *u) {
         r->flags |= REQ_LEASE;
         u = c->lease->uplink;
     }
-    if (c->pool->timeout > 0) {
-        r->deadline = worker_now(c->pool->worker) + c->pool->timeout;
-    }
+    req_start_clock(r);
     uplink_queue(u, r);
 }
 
@@ -156,9 +155,7 @@ static void txn_prove(struct client *c, struct req *r, struct uplink *u) {
         rope_add_ref(&part->bytes, s->buf, s->off, s->len);
     }
     part->skip = 1;
-    if (c->pool->timeout > 0) {
-        part->deadline = worker_now(c->pool->worker) + c->pool->timeout;
-    }
+    req_start_clock(part);
     uplink_queue(u, part);
 }
 
@@ -167,7 +164,7 @@ static struct uplink *txn_uplink(struct client *c, struct req *r) {
     enum reason why = REASON_EJECTED;
     uint32_t s = c->txn->server;
     if (s == RING_NONE) {
-        s = ring_pick(pool->ring, &pool->worker->rng, slice_str("placeholder"));
+        s = ring_pick(pool->ring, &pool->worker->rng, slice_str(ANY_KEY));
     }
     struct uplink *u = s == RING_NONE ? NULL : server_uplink(&pool->servers[s], c, r->profile, &why);
     if (u == NULL) {

@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "core/lease.h"
 #include "core/runs.h"
+#include "core/subscriber.h"
 #include "core/txn.h"
 #include "core/worker_state.h"
 
@@ -157,6 +158,9 @@ static void client_retire(struct client *c, size_t sent) {
         c->bytes -= len + r->size;
         c->owed -= len;
         rope_fini(&r->bytes);
+        if (UNLIKELY(r->flags & REQ_PUSH)) {
+            subscriber_told(c);
+        }
         req_unlink_client(r);
     }
     c->sent_off = sent;
@@ -352,6 +356,7 @@ void client_close(struct client *c, enum reason why) {
         req_unlink_client(r);
     }
     lease_drop(c);
+    subscriber_free(c);
     stage_release(&c->stage);
     mem_free(c->session.name);
     txn_free(&c->txn);

@@ -27,6 +27,7 @@ struct client {
     struct session session;
     struct txn *txn; /* NULL: not in a transaction (txn.h) */
     struct lease *lease; /* NULL: it has no uplink of its own (lease.h) */
+    struct subscriber *sub; /* NULL: it never listened to a channel (subscriber.h) */
     size_t bytes;    /* of requests in flight and replies waiting */
     size_t owed;     /* of these: finished replies */
     size_t sent_off; /* bytes of the first reply that are written */
@@ -36,7 +37,7 @@ struct client {
     bool blocked;    /* the socket is full: on_room follows */
     bool eof;        /* the peer's FIN was seen */
     bool refused;    /* turned away: one too many */
-    bool waiting;    /* is not read until a request of it ends: greet.h, txn.h, lease.h */
+    bool waiting;    /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h */
     bool unread;     /* bytes came meanwhile */
     enum reason why; /* CLOSING and LINGER: for the statistics and the log */
 };

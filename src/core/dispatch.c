@@ -3,6 +3,7 @@
 #include "core/fan.h"
 #include "core/greet.h"
 #include "core/lease.h"
+#include "core/subscriber.h"
 #include "core/txn.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -87,6 +88,34 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
     return close;
 }
 
+/* Requests that concern what the client has going on: a connection of its own, a transaction, channels. */
+static void dispatch_state(struct req *r, struct buf *b, const struct msg *m) {
+    switch (m->route) {
+    case ROUTE_LEASE:
+        lease_block(r, b, m);
+        return;
+    case ROUTE_WATCH:
+        lease_watch(r, b, m);
+        return;
+    case ROUTE_UNWATCH:
+        lease_unwatch(r, b, m);
+        return;
+    case ROUTE_JOIN:
+        subscriber_join(r->client, r, m);
+        return;
+    case ROUTE_PART:
+        subscriber_part(r->client, r, m);
+        return;
+    case ROUTE_TXN_BEGIN:
+    case ROUTE_TXN_RUN:
+    case ROUTE_TXN_DROP:
+        txn_take(r->client, r, b, m);
+        return;
+    default:
+        ASSERT(false && "a request that goes to no server");
+    }
+}
+
 static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     const struct conf_pool *conf = r->pool->conf;
     switch (m->route) {
@@ -124,26 +153,14 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     case ROUTE_CURSOR:
         fan_walk(r, b, m);
         return;
-    case ROUTE_LEASE:
-        lease_block(r, b, m);
-        return;
-    case ROUTE_WATCH:
-        lease_watch(r, b, m);
-        return;
-    case ROUTE_UNWATCH:
-        lease_unwatch(r, b, m);
-        return;
-    case ROUTE_TXN_BEGIN:
-    case ROUTE_TXN_RUN:
-    case ROUTE_TXN_DROP:
-        txn_take(r->client, r, b, m);
-        return;
-    case ROUTE_LOCAL:
-    case ROUTE_REPLY:
-    case ROUTE_SKIP:
-        break;
+    default:
+        dispatch_state(r, b, m);
     }
-    ASSERT(false && "a request that goes to no server");
+}
+
+/* In the plain version of the protocol a client that listens can do little else: `local` says what, and answers it. */
+static inline bool listens_only(const struct client *c, const struct msg *m) {
+    return c->session.listening && c->session.version == 0 && !(m->cmd->flags & CMD_LISTENS);
 }
 
 bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
@@ -163,8 +180,9 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
         }
         txn_free(&c->txn);
     }
-    if (UNLIKELY(c->lease != NULL) && (m->cmd->flags & CMD_LEAVES)) {
+    if (UNLIKELY(m->cmd->flags & CMD_LEAVES)) {
         lease_drop(c);
+        subscriber_leave(c);
     }
     if (UNLIKELY(m->route == ROUTE_REPLY)) {
         bool unknown = m->cmd->flags & CMD_UNKNOWN;
@@ -173,7 +191,7 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
         req_done(r);
     } else if (UNLIKELY(!c->session.authed && !(m->cmd->flags & CMD_BEFORE_AUTH))) {
         req_fail(r, REASON_NO_AUTH);
-    } else if (m->route == ROUTE_LOCAL) {
+    } else if (m->route == ROUTE_LOCAL || UNLIKELY(listens_only(c, m))) {
         last = dispatch_local(c, r, m) || last;
     } else if (UNLIKELY(worker_tight(pool->worker))) {
         req_fail(r, REASON_MEMORY_LIMIT);

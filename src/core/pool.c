@@ -1,6 +1,7 @@
 #include "core/pool.h"
 
 #include "base/mem.h"
+#include "core/channel.h"
 #include "core/worker_state.h"
 
 void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, uint32_t index, struct ring *ring) {
@@ -17,6 +18,7 @@ void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, u
         .base_profile = (uint32_t)conf->redis_db,
     };
     list_init(&p->clients);
+    list_init(&p->channel_sets);
     p->servers = mem_zalloc(p->nservers * sizeof *p->servers);
     for (uint32_t i = 0; i < p->nservers; i++) {
         server_init(&p->servers[i], p, i);
@@ -24,7 +26,7 @@ void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, u
 }
 
 void pool_fini(struct pool *p) {
-    ASSERT(list_empty(&p->clients));
+    ASSERT(list_empty(&p->clients) && list_empty(&p->channel_sets));
     for (uint32_t i = 0; i < p->nservers; i++) {
         server_fini(&p->servers[i]);
     }

@@ -23,6 +23,7 @@ struct pool {
     uint64_t base_profile; /* of a client that asked for nothing */
     uint64_t known[POOL_KNOWN_MAX]; /* other profiles that the servers agreed to (greet.h) */
     uint32_t nknown;
+    struct list channel_sets; /* channel.h */
     uint16_t *walk_ids; /* of the servers, for walk.c; NULL: nobody walked yet */
     struct log_limit refused_log;
     struct pool_block stats;

@@ -34,6 +34,7 @@ enum {
     REQ_QUIET = 1u << 5,   /* the client wants no answer that says what it expects: errors are shown */
     REQ_LEASE = 1u << 7,   /* on a leased uplink; its client is not read until it ends (lease.h) */
     REQ_ERROR = 1u << 6,   /* REQ_PART: one of its replies was an error */
+    REQ_PUSH = 1u << 8,    /* a message of a channel, or an answer that counts as one (subscriber.h) */
 };
 
 struct req {
@@ -50,7 +51,8 @@ struct req {
     uint32_t size; /* of the request, in bytes */
     uint32_t skip; /* replies that come before the one that counts (txn.h) */
     uint16_t part; /* REQ_PART: which one */
-    uint8_t state, flags;
+    uint16_t flags;
+    uint8_t state;
 };
 
 struct req *req_new(struct pool *, const struct cmd *, struct client *); /* its client may be NULL */

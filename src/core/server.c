@@ -1,6 +1,7 @@
 #include "core/server.h"
 
 #include "base/mem.h"
+#include "core/channel.h"
 #include "core/client.h"
 #include "core/fan.h"
 #include "core/lease.h"
@@ -65,6 +66,9 @@ static bool is_free(const struct uplink *u) {
 
 /* Closes the uplinks of a profile if none of them has work. */
 static bool profile_close_idle(struct profile *p) {
+    if (p->feeds > 0) {
+        return false;
+    }
     LIST_EACH(&p->server->leases, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
         if (u->profile == p && !is_free(u)) {
@@ -228,6 +232,21 @@ struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t 
     return u;
 }
 
+/* A new connection that is in no slot. */
+static struct uplink *server_open_apart(struct server *s, uint64_t key, enum reason *why) {
+    struct profile *p = server_profile(s, key);
+    int64_t now = worker_now(s->pool->worker);
+    if (p == NULL || now < s->retry_at || now < p->retry_at) {
+        *why = p == NULL ? REASON_PROFILES : now < s->retry_at ? s->last_failure : REASON_GREETING;
+        return NULL;
+    }
+    struct uplink *u = uplink_open(p, 0, why);
+    if (u == NULL) {
+        server_connect_failed(s, *why, now);
+    }
+    return u;
+}
+
 struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
     struct uplink *spare = NULL; /* free, but of another profile */
     LIST_EACH(&s->leases, l) {
@@ -247,20 +266,20 @@ struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
         *why = REASON_LEASES;
         return NULL;
     }
-    struct profile *p = server_profile(s, key);
-    int64_t now = worker_now(s->pool->worker);
-    if (p == NULL || now < s->retry_at || now < p->retry_at) {
-        *why = p == NULL ? REASON_PROFILES : now < s->retry_at ? s->last_failure : REASON_GREETING;
-        return NULL;
+    struct uplink *u = server_open_apart(s, key, why);
+    if (u != NULL) {
+        u->leased = true;
+        s->nleases++;
+        list_push_front(&s->leases, &u->link);
     }
-    struct uplink *u = uplink_open(p, 0, why);
-    if (u == NULL) {
-        server_connect_failed(s, *why, now);
-        return NULL;
+    return u;
+}
+
+struct uplink *server_feed(struct server *s, uint64_t key, enum reason *why) {
+    struct uplink *u = server_open_apart(s, key, why);
+    if (u != NULL) {
+        u->profile->feeds++;
     }
-    u->leased = true;
-    s->nleases++;
-    list_push_front(&s->leases, &u->link);
     return u;
 }
 
@@ -291,6 +310,9 @@ void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
     profile_resolved(&s->base);
     LIST_EACH_SAFE(&s->leases, l) {
         uplink_resolved(CONTAINER_OF(l, struct uplink, link));
+    }
+    LIST_EACH_SAFE(&s->pool->channel_sets, l) {
+        feed_resolved(&CONTAINER_OF(l, struct channels, link)->feeds[s->index]);
     }
     LIST_EACH(&s->others, l) {
         profile_resolved(CONTAINER_OF(l, struct profile, link));
@@ -328,8 +350,10 @@ void server_works(struct server *s) {
     worker_tell(s->pool->worker, s, MAIL_WORKS, REASON_NONE, worker_now(s->pool->worker));
 }
 
-void server_forget(struct server *s, struct uplink *u) {
-    if (u->leased) {
+void server_forget(struct server *s, struct uplink *u, enum reason why) {
+    if (u->feed != NULL) {
+        feed_lost(u, why);
+    } else if (u->leased) {
         lease_lost(u);
         list_remove(&u->link);
         s->nleases--;

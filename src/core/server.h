@@ -21,6 +21,7 @@ struct profile {
     struct uplink **slots; /* server_connections of them; NULL: not open */
     int64_t used_at;       /* usec */
     int64_t retry_at;      /* the server refused its greeting: not tried again before */
+    uint32_t feeds;        /* connections of it that listen (feed.h) */
     bool takes_txn;        /* proved since the last connection was made (txn.h) */
 };
 
@@ -57,6 +58,8 @@ void server_fini(struct server *);
 struct uplink *server_uplink(struct server *, const struct client *, uint64_t profile, enum reason *why);
 /* A leased uplink that is free, or a new one. NULL, and why: as above, or server_leases is reached. */
 struct uplink *server_lease(struct server *, uint64_t profile, enum reason *why);
+/* A connection that only listens (feed.h): the caller's until it closes. NULL, and why. */
+struct uplink *server_feed(struct server *, uint64_t profile, enum reason *why);
 void server_preconnect(struct server *);
 void server_set_addrs(struct server *, const struct addr *, uint32_t n);
 /* A connection that was started at `opened_at` could not be made or died with work on it. Reported to control. */
@@ -69,7 +72,7 @@ void server_works(struct server *); /* a reply came after a failure was reported
 /* The uplink left its slot or the list of suspects: nothing new goes there. */
 /* Closes uplinks that nobody used for a while. Returns true while there are any that it would close one day. */
 bool server_upkeep(struct server *);
-void server_forget(struct server *, struct uplink *);
+void server_forget(struct server *, struct uplink *, enum reason);
 void server_suspect(struct server *, struct uplink *);
 
 #endif

@@ -105,7 +105,8 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
         refuse(c, r, REASON_TXN_LIMIT);
         return;
     }
-    t->server = m->nkeys > 0 ? server_of_keys(c, m, &why) : t->server;
+    bool bound = m->nkeys > 0 && !(m->cmd->flags & CMD_ANYWHERE);
+    t->server = bound ? server_of_keys(c, m, &why) : t->server;
     if (why != REASON_NONE) {
         refuse(c, r, why);
         return;

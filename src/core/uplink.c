@@ -252,7 +252,7 @@ void uplink_close(struct uplink *u, enum reason why) {
     timer_cancel(w->loop, &u->timer);
     stream_close(&u->stream);
     list_remove(&u->flush_link);
-    server_forget(s, u);
+    server_forget(s, u, why);
     uplink_count_close(u, was, why);
     if (why == REASON_GREETING) {
         server_refused(s, u->profile, u->opened_at);

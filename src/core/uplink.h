@@ -31,6 +31,7 @@ struct uplink {
     struct server *server;
     struct profile *profile;
     struct lease *lease;    /* who has it (lease.h); NULL: nobody, or it is shared */
+    struct feed *feed;      /* it only listens (feed.h); NULL: it takes requests */
     struct list link;       /* of the server's suspects or leases; after close: of the worker's dead */
     struct list flush_link; /* of the uplinks to be written at the end of this turn */
     struct queue send, wait;

@@ -2,6 +2,7 @@
 
 #include "core/client.h"
 #include "core/fan.h"
+#include "core/feed.h"
 
 /* The request that the next reply belongs to, or NULL: nobody asked for it. */
 static struct req *uplink_expects(const struct uplink *u) {
@@ -64,6 +65,9 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct server *s = u->server;
     const struct proto *back = s->pool->back;
     size_t used = 0, count = 0;
+    if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
+        return feed_on_recv(u, b, in);
+    }
     while (used < in.n && u->state != UPLINK_CLOSED) {
         struct slice rest = slice(in.p + used, in.n - used);
         struct req *r = u->state == UPLINK_GREETING ? NULL : uplink_expects(u);

@@ -35,7 +35,7 @@ void uplink_leave(struct uplink *u, struct req *r) {
     }
 }
 
-struct req *uplink_carry_on(struct uplink *u, uint8_t flags) {
+struct req *uplink_carry_on(struct uplink *u, uint16_t flags) {
     struct req *r = uplink_pop_send(u);
     struct req *carrier = req_new(r->pool, r->cmd, NULL);
     carrier->flags = flags;

@@ -36,7 +36,7 @@ struct req *uplink_pop_send(struct uplink *);
 void uplink_leave(struct uplink *, struct req *); /* the request leaves the server: answered, failed, withdrawn or moved */
 /* The head of the send queue, written in part, parts with its bytes: a new request without a client takes them over and
  * stands in its place, so that the server gets what it was promised. Returns that one; the old one is in no queue. */
-struct req *uplink_carry_on(struct uplink *, uint8_t flags);
+struct req *uplink_carry_on(struct uplink *, uint16_t flags);
 
 /* uplink_recv.c */
 size_t uplink_on_recv(struct stream *, struct buf *, struct slice);

@@ -118,7 +118,7 @@ void uplink_on_timer(struct timer *t) {
     uplink_expire_head(u, now);
     uint32_t late = uplink_expire_sent(u, now);
     bool stuck = u->send.head != NULL && u->told_at + timeout <= now; /* the server does not read */
-    if (u->leased && (late > 0 || stuck)) {
+    if ((u->leased || u->feed != NULL) && (late > 0 || stuck)) {
         uplink_close(u, REASON_SILENT); /* nobody else waits on it */
         return;
     }

@@ -1,6 +1,7 @@
 #include "core/worker.h"
 
 #include "base/mem.h"
+#include "core/channel.h"
 #include "core/client.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -104,6 +105,12 @@ static void worker_relieve(struct worker *w) {
     }
 }
 
+void worker_want_upkeep(struct worker *w) {
+    if (!timer_is_set(&w->upkeep)) {
+        timer_set(w->loop, &w->upkeep, worker_now(w) + (w->tight ? RELIEF_USEC : UPKEEP_USEC));
+    }
+}
+
 static void worker_on_upkeep(struct timer *t) {
     struct worker *w = CONTAINER_OF(t, struct worker, upkeep);
     size_t used = w->bufs.used;
@@ -116,6 +123,7 @@ static void worker_on_upkeep(struct timer *t) {
         for (uint32_t s = 0; s < w->pools[i].nservers; s++) {
             more = server_upkeep(&w->pools[i].servers[s]) || more;
         }
+        more = channels_upkeep(&w->pools[i]) || more;
     }
     if (worker_tight(w)) {
         worker_relieve(w);
@@ -191,6 +199,7 @@ static void worker_close_all(struct worker *w) {
         while (!list_empty(&p->clients)) {
             client_close(CONTAINER_OF(list_first(&p->clients), struct client, link), REASON_DRAIN);
         }
+        channels_fini(p);
         for (uint32_t s = 0; s < p->nservers; s++) {
             server_close_all(&p->servers[s], REASON_DRAIN);
         }
@@ -308,8 +317,8 @@ static void worker_account(struct worker *w) {
         metric_set(&w->stats.v[WORKER_buffer_bytes], used);
     }
     w->tight = __atomic_load_n(&shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)w->opts.conf->buffer_limit;
-    if (UNLIKELY(!timer_is_set(&w->upkeep) && w->bufs.peak > used)) {
-        timer_set(w->loop, &w->upkeep, worker_now(w) + (w->tight ? RELIEF_USEC : UPKEEP_USEC));
+    if (UNLIKELY(w->bufs.peak > used)) {
+        worker_want_upkeep(w);
     }
 }
 

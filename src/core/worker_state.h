@@ -58,6 +58,9 @@ static inline bool worker_tight(struct worker *w) {
     return w->tight;
 }
 
+/* Something will have to be given back one day: worker_on_upkeep looks once a second until there is nothing. */
+void worker_want_upkeep(struct worker *);
+
 void worker_tell(struct worker *, struct server *, int kind, enum reason, int64_t opened_at);
 
 #endif

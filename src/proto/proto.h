@@ -44,6 +44,8 @@ enum route {
     ROUTE_LEASE,   /* may wait at the server: on a connection of its own (core/lease.h) */
     ROUTE_WATCH,   /* holds such a connection until the transaction ran ... */
     ROUTE_UNWATCH, /* ... or this */
+    ROUTE_JOIN,      /* the client listens to the channels that its arguments name ... */
+    ROUTE_PART,      /* ... and no more to these, or to any (core/channel.h) */
     ROUTE_TXN_BEGIN, /* the requests that follow are kept ... */
     ROUTE_TXN_RUN,   /* ... and sent as one ... */
     ROUTE_TXN_DROP,  /* ... or forgotten (core/txn.h) */
@@ -59,6 +61,7 @@ enum merge {
     MERGE_ALL_OK, /* the first error, else the first reply */
     MERGE_VALUES, /* VALUE blocks, one END */
     MERGE_CONCAT, /* one array of all elements */
+    MERGE_DISTINCT, /* ... and equal ones once */
     MERGE_PICK,   /* one that is not null, any of them; else null */
     MERGE_GATHER, /* computed: needs fan_in.request */
     MERGE_CURSOR, /* a page of one server: needs fan_in.walk */
@@ -75,6 +78,10 @@ enum {
     CMD_FLUSH = 1u << 6,       /* empties servers: a pool may deny it */
     CMD_EACH = 1u << 7,        /* ROUTE_GATHER: each key is a part of its own */
     CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
+    CMD_PATTERN = 1u << 16,    /* ROUTE_JOIN, ROUTE_PART: the names are patterns of channels ... */
+    CMD_SHARD = 1u << 17,      /* ... or channels of a shard */
+    CMD_ANYWHERE = 1u << 18,   /* its key says where it is sent, not where data is: in a transaction any server will do */
+    CMD_LISTENS = 1u << 19,    /* also for a client that can only listen (session.listening) */
 };
 
 /* One row of a command table. */
@@ -183,6 +190,7 @@ struct session {
     bool authed;     /* set at start when the pool asks for no password */
     uint8_t version; /* of the protocol that the client speaks; 0: the codec's plain one */
     uint32_t db;     /* the pool's own at start */
+    bool listening;  /* to a channel. In the plain version it then takes few other requests, which `local` all answers */
     char *name;      /* what the client calls itself; NULL: nothing. `local` replaces the pointer, core frees the old text */
     uint64_t id;     /* of this client, unique in the process */
 };
@@ -230,8 +238,39 @@ struct fan_in {
     } walk; /* MERGE_CURSOR */
 };
 
+/* Kinds of names to listen to; a name of one kind has nothing to do with the same name of another. */
+enum channel_kind { CHANNEL_NAME, CHANNEL_PATTERN, CHANNEL_SHARD, CHANNEL_KINDS };
+
+static inline enum channel_kind cmd_channel_kind(const struct cmd *c) {
+    return c->flags & CMD_PATTERN ? CHANNEL_PATTERN : c->flags & CMD_SHARD ? CHANNEL_SHARD : CHANNEL_NAME;
+}
+
+/* What a server sent on a connection that listens. */
+enum push_what {
+    PUSH_MESSAGE, /* to those who listen to `name` */
+    PUSH_JOINED,  /* the answer to ask(): it sends messages from now on ... */
+    PUSH_PARTED,  /* ... or no more */
+    PUSH_OTHER,   /* an error in answer to ask(), or nothing that we asked for */
+};
+struct push {
+    enum push_what what;
+    enum channel_kind kind;
+    struct slice name;
+};
+
+/* How a protocol says what concerns channels. Connections to servers that listen speak the plain version. */
+struct proto_channels {
+    void (*ask)(enum channel_kind, bool on, struct slice name, struct out *); /* one request with one answer */
+    void (*read)(struct slice reply, struct push *);                         /* a whole value, as parse_rsp framed it */
+    /* A message that lies in `b`, for clients of that version. */
+    void (*tell)(uint8_t version, struct buf *b, struct slice message, struct out *);
+    /* The client listens to the name, or no more; `left`: to so many of that kind's count. name.p NULL: to none, and never did. */
+    void (*confirm)(uint8_t version, enum channel_kind, bool on, struct slice name, uint32_t left, struct out *);
+};
+
 struct proto {
     const char *name;
+    const struct proto_channels *channels; /* NULL: the protocol has none */
     struct {
         const char *begun, *kept, *dropped, *empty; /* whole replies */
     } txn; /* what kvmux itself says about transactions; NULL where the protocol has none */

@@ -4,7 +4,8 @@
  * resp_inline.c commands typed by hand      resp_build.c   requests for servers, greetings, errors
  * resp_cmd.c    the command table           resp_merge.c   one reply out of several
  * resp_keys.c   where a request's keys are  resp_local.c   answers of our own; resp_info.c: INFO
- * resp_gather*.c sets over several servers  resp_hll.c     HyperLogLogs; resp_scan.c: SCAN */
+ * resp_gather*.c sets over several servers  resp_hll.c     HyperLogLogs; resp_scan.c: SCAN
+ * resp_channel.c publish and subscribe */
 #ifndef KVMUX_PROTO_RESP_H
 #define KVMUX_PROTO_RESP_H
 
@@ -91,6 +92,8 @@ static inline const uint8_t *resp_take_number(const uint8_t *p, const uint8_t *e
 
 enum parse_rc resp_parse_req(struct parser *, struct slice in, struct msg *);
 enum parse_rc resp_parse_rsp(struct parser *, const struct cmd *, struct slice in, struct rsp *);
+/* Takes a bulk string off the front of *rest. False: something else is there. */
+bool resp_take_bulk(struct slice *rest, struct slice *out);
 /* The length of the value that `in`, which has been parsed before, begins with; 0: there is none. */
 size_t resp_value_len(struct slice in);
 
@@ -119,6 +122,8 @@ uint64_t resp_hll_count(const uint8_t *registers);
 void resp_scan_judge(struct msg *);
 void resp_scan_build(const struct msg *, struct out *);
 void resp_scan_merge(const struct fan_in *, struct out *);
+
+extern const struct proto_channels resp_channels;
 
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);

@@ -20,6 +20,7 @@ struct resp_entry {
 
 /* The words of a row's key and flag columns. */
 #define NOKEYS           .keys = RESP_NOKEYS
+#define CHANNEL(n)       .keys = RESP_SINGLE, .first = n, .last = n, .step = 1
 #define KEYS(f, l, s)    .keys = (f) == (l) ? RESP_SINGLE : RESP_RANGE, .first = f, .last = l, .step = s
 #define COUNTED(n, s)    .keys = RESP_COUNTED, .first = n, .step = s
 #define DEST_COUNTED     .keys = RESP_DEST_COUNTED
@@ -35,6 +36,10 @@ struct resp_entry {
 #define BLOCKING         CMD_BLOCKING
 #define FLUSH            CMD_FLUSH
 #define EACH             CMD_EACH
+#define PATTERN          CMD_PATTERN
+#define SHARD            CMD_SHARD
+#define ANYWHERE         CMD_ANYWHERE
+#define LISTENS          CMD_LISTENS
 /* The key column is several initialisers: it is expanded once more before it is used. */
 #define ROW(...) {__VA_ARGS__},
 

@@ -170,8 +170,13 @@ static void do_select(const struct msg *m, struct session *s, struct out *o) {
     }
 }
 
-static void do_ping(const struct msg *m, struct out *o) {
-    if (m->nargs == 1) {
+/* A client that listens, in RESP2, gets what looks like a message. */
+static void do_ping(const struct msg *m, const struct session *s, struct out *o) {
+    if (m->nargs <= 2 && s->listening && s->version == 0) {
+        resp_put_head(o, '*', 2);
+        put_str(o, "pong");
+        resp_put_bulk(o, m->nargs == 2 ? msg_arg(m, 1) : slice(NULL, 0));
+    } else if (m->nargs == 1) {
         out_str(o, "+PONG\r\n");
     } else if (m->nargs == 2) {
         resp_put_bulk(o, msg_arg(m, 1));
@@ -226,10 +231,20 @@ static void do_client_on_off(const struct msg *m, struct out *o) {
     }
 }
 
+static void refuse_listening(const struct msg *m, struct out *o) {
+    out_str(o, "-ERR Can't execute '");
+    out_str(o, m->cmd->name);
+    out_str(o, "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n");
+}
+
 bool resp_local(const struct msg *m, struct session *s, const struct facts *f, struct out *o) {
+    if (s->listening && s->version == 0 && !(m->cmd->flags & CMD_LISTENS)) {
+        refuse_listening(m, o);
+        return false;
+    }
     switch (m->cmd->id) {
     case RESP_PING:
-        do_ping(m, o);
+        do_ping(m, s, o);
         break;
     case RESP_ECHO:
         resp_put_bulk(o, msg_arg(m, 1));
@@ -270,6 +285,7 @@ bool resp_local(const struct msg *m, struct session *s, const struct facts *f, s
         s->version = 0;
         s->db = f->db;
         s->name = NULL;
+        s->listening = false;
         out_str(o, "+RESET\r\n");
         break;
     case RESP_QUIT:

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 
+#include <stdlib.h>
+
 #define FEW_PARTS 64 /* cursors for so many need no memory of their own */
 
 static bool is_error(struct slice reply) {
@@ -140,6 +142,57 @@ static void merge_concat(const struct fan_in *in, struct out *o) {
     }
 }
 
+bool resp_take_bulk(struct slice *rest, struct slice *out) {
+    int64_t n;
+    struct slice body;
+    if (!resp_take_head(*rest, '$', &n, &body) || n < 0 || (uint64_t)n + 2 > body.n) {
+        return false;
+    }
+    *out = slice(body.p, (size_t)n);
+    *rest = slice(body.p + n + 2, body.n - (size_t)n - 2);
+    return true;
+}
+
+static int compare_values(const void *a, const void *b) {
+    const struct slice *x = a, *y = b;
+    int order = memcmp(x->p, y->p, min_size(x->n, y->n));
+    return order != 0 ? order : x->n < y->n ? -1 : x->n > y->n;
+}
+
+/* All elements of all parts, equal ones once. */
+static void merge_distinct(const struct fan_in *in, struct out *o) {
+    int64_t sum = 0, n, have = 0;
+    struct slice rest;
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        if (!resp_take_head(in->parts[i].reply, '*', &n, &rest) || n < 0) {
+            put_unexpected(o);
+            return;
+        }
+        sum += n;
+    }
+    struct slice *all = mem_alloc((size_t)sum * sizeof *all + 1);
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        resp_take_head(in->parts[i].reply, '*', &n, &rest);
+        for (; n > 0; n--) {
+            size_t len = resp_value_len(rest);
+            all[have++] = slice(rest.p, len);
+            rest = slice(rest.p + len, rest.n - len);
+        }
+    }
+    qsort(all, (size_t)have, sizeof *all, compare_values);
+    int64_t distinct = 0;
+    for (int64_t i = 0; i < have; i++) {
+        if (i == 0 || !slice_eq(all[i], all[distinct - 1])) {
+            all[distinct++] = all[i];
+        }
+    }
+    resp_put_head(o, '*', distinct);
+    for (int64_t i = 0; i < distinct; i++) {
+        out_put(o, all[i]);
+    }
+    mem_free(all);
+}
+
 static bool is_null(struct slice reply) {
     return slice_is(reply, "$-1\r\n") || slice_is(reply, "_\r\n") || slice_is(reply, "*-1\r\n");
 }
@@ -178,6 +231,9 @@ void resp_merge(const struct fan_in *in, struct out *o) {
         break;
     case MERGE_CONCAT:
         merge_concat(in, o);
+        break;
+    case MERGE_DISTINCT:
+        merge_distinct(in, o);
         break;
     case MERGE_PICK:
         merge_pick(in, o);

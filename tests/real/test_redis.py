@@ -124,7 +124,7 @@ def test_wrong_arity_is_redis_own_text(c, plain, req):
 @kvmux_only
 @not_direct
 def test_errors_in_the_middle_of_a_pipeline(c):
-    reqs = [("SET", "a", "1"), ("BOGUS",), ("GET", "a"), ("GET",), ("LPUSH", "a", "x"), ("GET", "a"), ("SUBSCRIBE", "ch"), ("EXEC",), ("MGET", "a", "b"),
+    reqs = [("SET", "a", "1"), ("BOGUS",), ("GET", "a"), ("GET",), ("LPUSH", "a", "x"), ("GET", "a"), ("MONITOR",), ("EXEC",), ("MGET", "a", "b"),
             ("PING",)]
     got = c.pipeline(reqs)
     assert got[0] == OK
@@ -140,7 +140,7 @@ def test_errors_in_the_middle_of_a_pipeline(c):
 
 
 @kvmux_only
-@pytest.mark.parametrize("req", [("SUBSCRIBE", "x"), ("PSUBSCRIBE", "x"), ("PUBLISH", "x", "y"), ("MONITOR",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"),
+@pytest.mark.parametrize("req", [("MONITOR",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"),
                                  ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "1"), ("SYNC",), ("PSYNC", "?", "-1"), ("WAIT", "0", "10"),
                                  ("MOVE", "a", "1"), ("SWAPDB", "0", "1"), ("CLUSTER", "SLOTS"),
                                  ("SAVE",)], ids=lambda r: r[0])

@@ -175,7 +175,7 @@ part headers 120 tools/check-headers
 # --------------------------------------------------------------------------------------------------- builds, each with its tests
 limit=600
 [ $full = yes ] && limit=3600
-debug=(--buildtype=debugoptimized -Dtests=true)
+debug=(--buildtype=debugoptimized -Dtests=true -Db_lto=false)
 
 if build build-asan gcc "${debug[@]}" -Db_sanitize=address,undefined; then
     meson_tests unit-asan build-asan $limit

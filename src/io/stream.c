@@ -1,3 +1,4 @@
+#include "io/call.h"
 #include "io/io_state.h"
 
 #include <errno.h>
@@ -190,7 +191,7 @@ static bool recv_shared(struct stream *s) {
         memcpy(b->data + off, s->tail->data, have);
     }
     size_t room = b->cap - off - have;
-    ssize_t n = recv(s->fd, b->data + off + have, room, 0);
+    ssize_t n = call_recv(s->fd, b->data + off + have, room);
     if (!recv_result(s, n, room)) {
         return false;
     }
@@ -216,7 +217,7 @@ static bool recv_tail(struct stream *s) {
     /* only a tail that gets all it needs has anything behind it */
     size_t behind = tail->len + room == want ? b->cap - off : 0;
     struct iovec iov[2] = {{tail->data + tail->len, room}, {b->data + off, behind}};
-    ssize_t n = readv(s->fd, iov, behind > 0 ? 2 : 1);
+    ssize_t n = call_readv(s->fd, iov, behind > 0 ? 2 : 1);
     if (!recv_result(s, n, room + behind)) {
         return false;
     }
@@ -402,7 +403,7 @@ size_t stream_send(struct stream *s, const struct iovec *iov, int n) {
     for (int i = 0; i < n; i++) {
         total += iov[i].iov_len;
     }
-    ssize_t sent = n == 1 ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) : sendmsg(s->fd, &m, MSG_NOSIGNAL);
+    ssize_t sent = n == 1 ? call_send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) : call_sendmsg(s->fd, &m, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
         stream_owe_error(s, reason_of_errno(errno));
         return 0;

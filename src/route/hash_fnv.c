@@ -16,10 +16,17 @@ static inline uint32_t fnv1(struct slice key, uint32_t h, uint32_t prime) {
     return h;
 }
 
+/* Four bytes at a time: it is the hash of nearly every key, and half of its instructions were the loop's own. */
 static inline uint32_t fnv1a(struct slice key, uint32_t h, uint32_t prime) {
-    for (size_t i = 0; i < key.n; i++) {
-        h ^= hash_signed(key.p[i]);
-        h *= prime;
+    const uint8_t *p = key.p, *end = p + key.n;
+    for (; end - p >= 4; p += 4) {
+        h = (h ^ hash_signed(p[0])) * prime;
+        h = (h ^ hash_signed(p[1])) * prime;
+        h = (h ^ hash_signed(p[2])) * prime;
+        h = (h ^ hash_signed(p[3])) * prime;
+    }
+    for (; p != end; p++) {
+        h = (h ^ hash_signed(*p)) * prime;
     }
     return h;
 }

@@ -83,7 +83,7 @@ def test_every_command_of_the_server_gets_one_reply(px, plain):
     assert len(names) > 200
     with px.client() as c:
         for name in names:
-            if name in ("quit", "auth", "multi"):
+            if name in ("quit", "auth", "multi") or name.endswith("subscribe"):
                 continue
             for args in ((), ("{a}k",), ("{a}k", "1"), ("{a}k", "1", "2"), ("1", "{a}k", "x", "y", "z")):
                 a, b = c.pipeline([(name,) + args, ("ECHO", "mark")])

@@ -7,7 +7,7 @@ import pytest
 from harness import (FULL, NIL, OK, Proxy, array, bulk, integer, key_on, parse_resp, redis_pool, spread)
 
 pytestmark = [pytest.mark.kvmux_only, pytest.mark.not_direct]
-CROSS = b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+CROSS = b"-CROSSSLOT Keys in request don't hash to the same slot: they are on several servers of this pool; give them a common {tag} (hash_tag)\r\n"
 
 
 @pytest.fixture(scope="module")

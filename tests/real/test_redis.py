@@ -311,7 +311,7 @@ def test_keys_on_different_servers_are_refused(px, redis4, plain, req):
     with px.client() as c:
         c.cmd("DEL", on0, on1, "{t}a", "{t}b")
         crossed = [on0 if x == "a" else on1 if x == "b" else x for x in req if x != 0]
-        assert c.cmd(*crossed) == b"-CROSSSLOT Keys in request don't hash to the same slot\r\n"
+        assert c.cmd(*crossed) == b"-CROSSSLOT Keys in request don't hash to the same slot: they are on several servers of this pool; give them a common {tag} (hash_tag)\r\n"
         assert c.cmd("EXISTS", on0, on1) == integer(0)
         tagged = [{"a": "{t}a", "b": "{t}b"}.get(x, x) for x in req if x != 0]
         plain.cmd("DEL", "{t}a", "{t}b")

@@ -142,6 +142,8 @@ bool mc_store_read(const struct msg *m, struct mc_store *out) {
 
 const struct proto proto_mc = {
     .name = "memcached",
+    .cmds = mc_cmds,
+    .ncmds = MC_IDS,
     .parse_req = mc_parse_req,
     .parse_rsp = mc_parse_rsp,
     .build = mc_build,

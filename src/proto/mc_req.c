@@ -1,6 +1,9 @@
 #include "proto/mc.h"
 
 #include "base/mem.h"
+#include "proto/rules.h"
+
+#include <stdio.h>
 
 enum { PHASE_LINE, PHASE_DATA };
 
@@ -242,16 +245,20 @@ static void unknown_read(struct msg *m) {
 
 static void refuse(struct msg *m) {
     char text[160];
-    struct slice name = slice_str(m->cmd->name), why = slice_str(m->cmd->why);
-    static const char intro[] = "CLIENT_ERROR ";
-    size_t n = sizeof intro - 1;
-    ASSERT(n + name.n + 1 + why.n < sizeof text);
-    memcpy(text, intro, n);
-    memcpy(text + n, name.p, name.n);
-    n += name.n;
-    text[n++] = ' ';
-    memcpy(text + n, why.p, why.n + 1);
+    int n = snprintf(text, sizeof text, "CLIENT_ERROR %s %s", m->cmd->name, m->cmd->why);
+    ASSERT(n > 0 && (size_t)n < sizeof text);
     mc_answer(m, text);
+}
+
+/* The request is whole and its data block taken: the connection goes on with the next line. */
+static __attribute__((noinline)) void judge_by_rules(struct msg *m) {
+    const struct cmd *c = rules_row(m->rules, m->cmd);
+    if (c != m->cmd && m->cmd->why == NULL && m->route != ROUTE_REPLY) {
+        char text[160];
+        int n = snprintf(text, sizeof text, "CLIENT_ERROR '%s' %s", c->name, c->why);
+        ASSERT(n > 0 && (size_t)n < sizeof text);
+        mc_answer(m, text);
+    }
 }
 
 /* What the line means. Returns how many bytes of data follow it. */
@@ -338,5 +345,8 @@ enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
     }
     m->raw = slice(in.p, line + data);
     *p = (struct parser){0};
+    if (UNLIKELY(m->rules != NULL)) {
+        judge_by_rules(m);
+    }
     return PARSE_DONE;
 }

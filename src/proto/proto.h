@@ -15,6 +15,10 @@
 #include "base/reason.h"
 #include "base/slice.h"
 
+struct book;
+struct lessons;
+struct rules;
+
 enum proto_id {
 #define PROTO(id, name, object) PROTO_##id,
 #include "proto/proto.def"
@@ -113,6 +117,9 @@ enum {
 
 /* One parsed request. Belongs to the worker and is used again for each request; valid until the next parse. */
 struct msg {
+    /* Set by whoever parses: what counts beside the codec's own table. NULL: nothing. */
+    const struct rules *rules;  /* of the configuration (rules.h) */
+    const struct book *learned; /* of the servers (learn.h) */
     const struct cmd *cmd; /* never NULL after DONE */
     enum route route;      /* the row's, or REPLY / SKIP as decided for this request */
     uint32_t flags;
@@ -143,8 +150,11 @@ static inline struct slice msg_arg(const struct msg *m, uint32_t i) {
     return slice(m->base + m->args[i].off, m->args[i].len);
 }
 
+/* Keys may stand behind the arguments (resp_spec.c). */
 static inline struct slice msg_key(const struct msg *m, uint32_t i) {
-    return msg_arg(m, m->first_key + i * m->key_step + (i > 0 ? m->key_gap : 0));
+    uint32_t at = m->first_key + i * m->key_step + (i > 0 ? m->key_gap : 0);
+    ASSERT(at < m->args_cap);
+    return slice(m->base + m->args[at].off, m->args[at].len);
 }
 
 enum rsp_kind {
@@ -216,6 +226,7 @@ struct facts {
     uint64_t curr_connections, total_connections; /* of this worker */
     uint64_t requests;                            /* of this pool and worker */
     const char *pool;                             /* its name */
+    const char *server_version; /* of the pool's servers, the lowest; NULL: not known (yet) */
 };
 
 /* The replies to the parts of one request. */
@@ -271,6 +282,10 @@ struct proto_channels {
 struct proto {
     const char *name;
     const struct proto_channels *channels; /* NULL: the protocol has none */
+    const struct cmd *cmds; /* its table */
+    uint32_t ncmds;
+    bool any_case;                /* of the letters in a command's name */
+    const struct lessons *learn; /* what servers can be asked about themselves (learn.h); NULL: nothing */
     struct {
         const char *begun, *kept, *dropped, *empty; /* whole replies */
     } txn; /* what kvmux itself says about transactions; NULL where the protocol has none */

@@ -4,6 +4,8 @@
  * resp_inline.c commands typed by hand      resp_build.c   requests for servers, greetings, errors
  * resp_cmd.c    the command table           resp_merge.c   one reply out of several
  * resp_keys.c   where a request's keys are  resp_local.c   answers of our own; resp_info.c: INFO
+ * resp_spec.c   ... of commands that are not in our table
+ * resp_learn.c  what servers say of themselves
  * resp_gather*.c sets over several servers  resp_hll.c     HyperLogLogs; resp_scan.c: SCAN
  * resp_channel.c publish and subscribe */
 #ifndef KVMUX_PROTO_RESP_H
@@ -31,7 +33,10 @@ enum resp_keys {
     RESP_SORT_STORE,
     RESP_GEO_STORE,
     RESP_MIGRATE_KEYS,
+    RESP_SPECS, /* by the rules of its row, which is a struct row (book.h) */
 };
+
+#define RESP_ROW (RESP_COMMANDS + 1) /* cmd.id of rows that are not in our table */
 
 /* Limits of a request, as Redis has them. */
 #define RESP_ARGS_MAX 1048576u
@@ -50,6 +55,7 @@ bool resp_is_container(const struct cmd *);
 void resp_judge(struct msg *);
 /* Finds the keys of m->cmd's request. False: the request cannot be right, and the answer is in m. */
 bool resp_find_keys(struct msg *m);
+void resp_spec_keys(struct msg *m); /* ... where the row is a struct row */
 
 /* Sets m->answer to "-<text>\r\n"; line ends inside become blanks and what does not fit is cut, as Redis does. */
 void resp_answer(struct msg *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -124,6 +130,15 @@ void resp_scan_build(const struct msg *, struct out *);
 void resp_scan_merge(const struct fan_in *, struct out *);
 
 extern const struct proto_channels resp_channels;
+/* learn.h; resp_hear_every also takes what our table has. */
+struct identity;
+struct rows;
+struct shelf;
+void resp_ask_who(struct out *);
+bool resp_hear_who(struct slice reply, struct identity *);
+void resp_ask_what(struct out *);
+bool resp_hear_what(struct slice reply, struct shelf *, struct rows *);
+bool resp_hear_every(struct slice reply, struct shelf *, struct rows *);
 
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);

@@ -2,6 +2,7 @@
 #include "proto/resp.h"
 
 #include "proto/resp_hash.h"
+#include "proto/rules.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -81,7 +82,22 @@ const struct cmd *resp_find(const struct cmd *container, struct slice name) {
 }
 
 bool resp_is_container(const struct cmd *c) {
-    return resp_entries[c->id].container;
+    return c->id < RESP_COMMANDS ? resp_entries[c->id].container : row_of(c)->container;
+}
+
+/* A row that is not in our table: the configuration's word counts before the servers'. */
+static const struct cmd *find_beside(const struct msg *m, struct slice container, struct slice name) {
+    const struct cmd *c = m->rules != NULL ? book_find(m->rules->book, container, name) : NULL;
+    return c != NULL ? c : book_find(m->learned, container, name);
+}
+
+static const struct cmd *find_sub(const struct msg *m, const struct cmd *container) {
+    struct slice name = msg_arg(m, 1);
+    const struct cmd *c = container->id < RESP_COMMANDS ? resp_find(container, name) : NULL;
+    if (c == NULL) {
+        return find_beside(m, slice_str(container->name), name);
+    }
+    return m->rules != NULL ? rules_row(m->rules, c) : c;
 }
 
 void resp_answer(struct msg *m, const char *format, ...) {
@@ -180,12 +196,12 @@ static void keys_single(struct msg *m, const struct cmd *c) {
 }
 
 static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cmd *c) {
-    if (c == NULL) {
+    if (c == NULL && (c = find_beside(m, slice(NULL, 0), msg_arg(m, 0))) == NULL) {
         answer_unknown(m);
         return;
     }
-    if (resp_is_container(c) && m->nargs > 1) {
-        const struct cmd *sub = resp_find(c, msg_arg(m, 1));
+    if (c->why == NULL && resp_is_container(c) && m->nargs > 1) {
+        const struct cmd *sub = find_sub(m, c);
         if (sub == NULL) {
             answer_unknown_sub(m, c);
             return;
@@ -207,6 +223,9 @@ static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cm
 
 void resp_judge(struct msg *m) {
     const struct cmd *c = find(0, msg_arg(m, 0));
+    if (UNLIKELY(m->rules != NULL) && c != NULL) {
+        c = rules_row(m->rules, c);
+    }
     if (LIKELY(c != NULL && c->keys == RESP_SINGLE && c->why == NULL && arity_fits(c, m->nargs))) {
         m->cmd = c;
         m->route = (enum route)c->route;

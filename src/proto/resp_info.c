@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define SERVES_LIKE "7.0.0" /* the version whose commands kvmux knows: what clients choose features by */
+#define SERVES_LIKE "7.0.0" /* until a server said what it is: what clients choose features by */
 
 typedef int section_fn(char *to, size_t room, const struct facts *);
 
@@ -11,7 +11,7 @@ static int put_server(char *to, size_t room, const struct facts *f) {
     return snprintf(to, room,
                     "# Server\r\nredis_version:%s\r\nkvmux_version:%s\r\nredis_mode:standalone\r\nprocess_id:%u\r\n"
                     "uptime_in_seconds:%lld\r\nuptime_in_days:%lld\r\nio_threads_active:%u\r\n",
-                    SERVES_LIKE, KVMUX_VERSION, f->pid, (long long)f->uptime_sec, (long long)f->uptime_sec / 86400,
+                    f->server_version != NULL ? f->server_version : SERVES_LIKE, KVMUX_VERSION, f->pid, (long long)f->uptime_sec, (long long)f->uptime_sec / 86400,
                     f->threads);
 }
 

@@ -123,6 +123,9 @@ bool resp_find_keys(struct msg *m) {
     case RESP_MIGRATE_KEYS:
         find_migrate(m);
         break;
+    case RESP_SPECS:
+        resp_spec_keys(m);
+        break;
     }
     return true;
 }

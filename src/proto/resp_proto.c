@@ -1,10 +1,23 @@
 #include "proto/resp.h"
 
+#include "proto/learn.h"
+
 extern const struct proto proto_resp;
+
+static const struct lessons lessons = {
+    .who = resp_ask_who,
+    .hear_who = resp_hear_who,
+    .what = resp_ask_what,
+    .hear_what = resp_hear_what,
+};
 
 const struct proto proto_resp = {
     .name = "redis",
     .channels = &resp_channels,
+    .cmds = resp_cmds,
+    .ncmds = RESP_COMMANDS,
+    .any_case = true,
+    .learn = &lessons,
     .txn = {.begun = "+OK\r\n", .kept = "+QUEUED\r\n", .dropped = "+OK\r\n", .empty = "*0\r\n"},
     .parse_req = resp_parse_req,
     .parse_rsp = resp_parse_rsp,

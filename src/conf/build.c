@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "conf/entry.h"
 #include "conf/near.h"
+#include "proto/rules.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,8 @@ static void say_unknown(const struct build *b, const struct node *key, bool in_p
     if (in_pool) {
         near_try(&near, "listen");
         near_try(&near, "servers");
+        near_try(&near, "commands");
+        near_try(&near, "deny_commands");
     }
     if (near.best != NULL) {
         problem_error(b->problems, place_of(key), "unknown key \"%s\"; did you mean \"%s\"?", name, near.best);
@@ -66,7 +69,7 @@ static void say_unknown(const struct build *b, const struct node *key, bool in_p
     char known[800];
     list_keys(table, known, sizeof known);
     problem_error(b->problems, place_of(key), "unknown key \"%s\"; known keys: %s%s", name,
-                  in_pool ? "listen, servers" : "", in_pool ? known : known + 2);
+                  in_pool ? "listen, servers, commands, deny_commands" : "", in_pool ? known : known + 2);
 }
 
 /* Notes where a key stands; false after telling that it was there before. */
@@ -157,6 +160,10 @@ static void build_key(struct build *b, struct build_pool *bp, const struct node 
         if (note_key(b, &bp->servers_at, key)) {
             build_servers(b, bp, value);
         }
+    } else if (strcmp(key->text, "commands") == 0) {
+        bp->commands = note_key(b, &bp->commands_at, key) ? value : bp->commands;
+    } else if (strcmp(key->text, "deny_commands") == 0) {
+        bp->deny = note_key(b, &bp->deny_at, key) ? value : bp->deny;
     } else if ((row = key_by_name(&keys_pool, key->text)) < 0) {
         say_unknown(b, key, true);
     } else if (note_key(b, &bp->key_at[row], key)) {
@@ -186,6 +193,7 @@ static void build_pool(struct build *b, const struct node *name) {
         build_key(b, bp, key);
     }
     bp->pool.client_proto = bp->pool.server_proto = bp->pool.redis ? PROTO_RESP : PROTO_MC;
+    commands_build(b, bp);
 }
 
 static void build_section(struct build *b, const struct node *name) {
@@ -258,6 +266,7 @@ void conf_pool_fini(struct conf_pool *p) {
     }
     mem_free(p->listens);
     mem_free(p->servers);
+    rules_free(&p->rules);
     mem_free(p->name);
     keys_fini(&keys_pool, p);
 }

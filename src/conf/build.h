@@ -9,7 +9,8 @@ struct build_pool {
     struct conf_pool pool;
     struct place at;                  /* its name */
     struct place key_at[KEYS_MAX];    /* line 0: the key is not given */
-    struct place listen_at, servers_at;
+    struct place listen_at, servers_at, commands_at, deny_at;
+    const struct node *commands, *deny; /* `commands:` and `deny_commands:`; NULL: not given */
     struct place *listens_at, *server_places; /* one per entry, in the order of pool.listens and pool.servers */
 };
 
@@ -28,6 +29,9 @@ void build_fini(struct build *);
 /* Moves the pools into build->conf. */
 void build_finish(struct build *);
 void conf_pool_fini(struct conf_pool *);
+
+/* commands.c: makes pool.rules of `commands:` and `deny_commands:`, once all keys are known. */
+void commands_build(struct build *, struct build_pool *);
 
 /* What one value alone cannot tell. */
 void check_file(const struct build *);

@@ -56,6 +56,7 @@ struct conf_pool {
     uint32_t nlistens;
     struct conf_server *servers; /* nutcracker's order: shorter names first, then bytes */
     uint32_t nservers;
+    struct rules *rules; /* of `commands:` and `deny_commands:`; NULL: there are none */
 #define KEY(name, type, def, min, max, live, help) CONF_##type name;
 #include "conf/keys_pool.def"
 #undef KEY

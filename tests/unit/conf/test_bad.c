@@ -11,6 +11,10 @@ struct row {
 
 #define HEAD "a:\n  listen: 127.0.0.1:1\n"
 #define TAIL "  servers:\n  - h:1:1\n"
+#define REDIS HEAD TAIL "  redis: true\n"
+#define FORMS                                                                                                                   \
+    "{name: N, first_key: 1, last_key: -1, key_step: 1, write: true, blocking: true}, {name: N, numkeys: 2} or {name: N, keys: " \
+    "none, route: any}"
 
 static const struct row rows[] = {
     /* the file */
@@ -146,6 +150,53 @@ static const struct row rows[] = {
     {HEAD "  hash: crc32\n  servers:\n  - h:1:1\n  - h:2:1\n",
      "3:3: warning: hash: crc32 has only 15 bits; with ketama nearly every key meets one server, as in nutcracker; for a new pool "
      "take crc32a or fnv1a_64\n"},
+    /* commands and deny_commands */
+    {HEAD TAIL "  commands:\n    - {name: x, first_key: 1}\n", "5:3: commands: is only valid for a redis pool; allowed: with redis: true\n"},
+    {REDIS "  commands: x\n", "6:13: commands: a list is wanted; allowed: - " FORMS "\n"},
+    {REDIS "  commands:\n  - x\n", "7:5: commands: an entry is a mapping; allowed: " FORMS "\n"},
+    {REDIS "  commands:\n  - {first_key: 1}\n", "7:5: commands: an entry needs a name; allowed: " FORMS "\n"},
+    {REDIS "  commands:\n  - {name: x}\n",
+     "7:5: commands: an entry says where the keys are with one of keys: none, first_key and numkeys; allowed: " FORMS "\n"},
+    {REDIS "  commands:\n  - {name: x, keys: none, numkeys: 1}\n",
+     "7:5: commands: an entry says where the keys are with one of keys: none, first_key and numkeys; allowed: " FORMS "\n"},
+    {REDIS "  commands:\n  - {name: x, fist_key: 1}\n",
+     "7:15: commands: unknown field \"fist_key\"; allowed: name, keys, first_key, last_key, key_step, numkeys, route, merge, write, blocking; "
+     "did you mean \"first_key\"?\n"},
+    {REDIS "  commands:\n  - {name: x, name: y, first_key: 1}\n", "7:15: commands: name is given twice in one entry\n"},
+    {REDIS "  commands:\n  - {name: x, first_key: }\n", "7:26: commands: first_key has no value\n"},
+    {REDIS "  commands:\n  - {name: x, first_key: 0}\n", "7:26: commands: first_key: 0 is out of range; allowed: 1 to 1000\n"},
+    {REDIS "  commands:\n  - {name: x, first_key: 1, last_key: x}\n",
+     "7:39: commands: last_key: \"x\" is not a number; allowed: 1 to 1000, or -1 and below: from the end\n"},
+    {REDIS "  commands:\n  - {name: x, first_key: 3, last_key: 2}\n", "7:39: commands: last_key is in front of first_key\n"},
+    {REDIS "  commands:\n  - {name: x, keys: nones}\n", "7:21: commands: keys: \"nones\" is not known; allowed: none; did you mean \"none\"?\n"},
+    {REDIS "  commands:\n  - {name: x, keys: none, route: every}\n", "7:34: commands: route: \"every\" is not known; allowed: any, all\n"},
+    {REDIS "  commands:\n  - {name: x, first_key: 1, route: all}\n",
+     "7:36: commands: route is for commands without keys: keys say where a command goes\n"},
+    {REDIS "  commands:\n  - {name: x, keys: none, merge: sum}\n", "7:34: commands: merge is for route: all\n"},
+    {REDIS "  commands:\n  - {name: x, keys: none, blocking: true}\n",
+     "7:5: commands: blocking: true needs keys: without one nobody knows at which server to wait\n"},
+    {REDIS "  commands:\n  - {name: x, first_key: 1, write: yes}\n", "7:36: commands: write: \"yes\" is not known; allowed: false, true\n"},
+    {REDIS "  commands:\n  - {name: a b, first_key: 1}\n",
+     "7:12: commands: \"a b\" is no name of a command; allowed: up to 63 printable characters without blanks, a subcommand as \"config|get\"\n"},
+    {REDIS "  commands:\n  - {name: Subscribe, first_key: 1}\n",
+     "7:12: commands: \"Subscribe\" cannot be changed: it changes the state of the connection that it travels on, which others share\n"},
+    {REDIS "  commands:\n  - {name: ping, keys: none}\n", "7:12: commands: \"ping\" cannot be changed: it is answered by kvmux itself\n"},
+    {REDIS "  commands:\n  - {name: multi, keys: none}\n",
+     "7:12: commands: \"multi\" cannot be changed: it belongs to transactions, which kvmux keeps itself\n"},
+    {REDIS "  commands:\n  - {name: config, keys: none}\n",
+     "7:12: commands: \"config\" cannot be changed: it has subcommands: name one of them, as in \"config|get\"\n"},
+    {REDIS "  commands:\n  - {name: blpop, first_key: 1, last_key: -2}\n",
+     "7:12: commands: \"blpop\" cannot be changed: it may wait at the server and must not keep others waiting: add blocking: true\n"},
+    {REDIS "  commands:\n  - {name: x, first_key: 1}\n  - {name: X, keys: none}\n", "8:5: commands: \"X\" is there twice\n"},
+    {REDIS "  deny_commands: keys\n", "6:18: deny_commands: a list is wanted; allowed: [keys, \"config|get\"]\n"},
+    {REDIS "  deny_commands: [KEYS, \"config|get\", flusall, my.own, [x]]\n",
+     "6:39: warning: deny_commands: \"flusall\" is no command that kvmux knows; did you mean \"flushall\"?\n"
+     "6:48: warning: deny_commands: \"my.own\" is no command that kvmux knows, it is denied all the same\n"
+     "6:56: deny_commands: \"\" is no name of a command; allowed: up to 63 printable characters without blanks, a subcommand as \"config|get\"\n"},
+    {HEAD TAIL "  deny_commands: [flush_all, FLUSH_ALL]\n",
+     "5:30: warning: deny_commands: \"FLUSH_ALL\" is no command that kvmux knows; did you mean \"flush_all\"?\n"},
+    {REDIS "  deny_command: [keys]\n", "6:3: unknown key \"deny_command\"; did you mean \"deny_commands\"?\n"},
+    {REDIS "  commands: []\n  commands: []\n", "7:3: commands: is given twice; the first is in line 6\n"},
     /* several at once, in the order of the file */
     {"b:\n  timeout: x\n  servers:\n  - h\na:\n  listen: x:y\n  hash: z\n" TAIL,
      "1:1: pool \"b\": the key listen: is missing\n"
@@ -175,7 +226,7 @@ static void test_unknown_lists_all(void **state) {
     char got[PROBLEM_TEXT_MAX];
     static const char text[] = HEAD TAIL "  completely_different: 1\n";
     assert_null(parse(text, strlen(text), got));
-    assert_non_null(strstr(got, "known keys: listen, servers, hash, hash_tag, distribution, timeout"));
+    assert_non_null(strstr(got, "known keys: listen, servers, commands, deny_commands, hash, hash_tag, distribution, timeout"));
     char last[80];
     snprintf(last, sizeof last, ", %s\n", keys_pool.rows[keys_pool.n - 1].name);
     assert_non_null(strstr(got, last));

@@ -1,6 +1,8 @@
 /* Files that are taken, and what becomes of them: nutcracker's oddities, ordinary YAML, defaults, order, names. */
 #include "common.h"
 
+#include "proto/rules.h"
+
 #define POOL "a:\n  listen: 127.0.0.1:22121\n  redis: true\n  servers:\n"
 
 static void test_defaults(void **state) {
@@ -200,6 +202,48 @@ static void test_ring(void **state) {
     conf_unref(&c);
 }
 
+static const struct cmd *rule_of(const struct conf_pool *p, const char *name) {
+    const struct cmd *known = rules_known(proto_by_id(p->client_proto), name);
+    return known != NULL ? rules_row(p->rules, known) : book_find(p->rules->book, slice(NULL, 0), slice_str(name));
+}
+
+static void test_commands(void **state) {
+    struct conf *c = parse_good(POOL "   - a:1:1\n"
+                                "  commands:\n"
+                                "    - {name: My.Set, first_key: 1, write: true}\n"
+                                "    - {name: my.mset, first_key: 1, last_key: -1, key_step: 2, write: true}\n"
+                                "    - {name: my.pop, first_key: 1, last_key: -2, write: true, blocking: true}\n"
+                                "    - {name: my.eval, numkeys: 2}\n"
+                                "    - {name: ft.search, keys: none, route: any}\n"
+                                "    - {name: ft.create, keys: none, route: all}\n"
+                                "    - {name: my.count, keys: none, route: all, merge: sum}\n"
+                                "    - {name: pfdebug, first_key: 2}\n"
+                                "  deny_commands: [keys, \"config|set\"]\n");
+    const struct conf_pool *p = &c->pools[0];
+    assert_int_equal(book_size(p->rules->book), 7);
+    assert_int_equal(rule_of(p, "my.set")->flags, CMD_WRITE);
+    assert_int_equal(rule_of(p, "my.set")->route, ROUTE_SAME);
+    const struct row *r = row_of(rule_of(p, "my.mset"));
+    assert_int_equal(r->specs[0].start, 1);
+    assert_int_equal(r->specs[0].last, -1);
+    assert_int_equal(r->specs[0].step, 2);
+    assert_int_equal(rule_of(p, "my.pop")->route, ROUTE_LEASE);
+    assert_true(row_of(rule_of(p, "my.eval"))->specs[0].counted);
+    assert_int_equal(rule_of(p, "ft.search")->route, ROUTE_ANY);
+    assert_int_equal(rule_of(p, "ft.create")->merge, MERGE_ALL_OK);
+    assert_int_equal(rule_of(p, "my.count")->route, ROUTE_ALL);
+    assert_int_equal(rule_of(p, "my.count")->merge, MERGE_SUM);
+    assert_null(rule_of(p, "pfdebug")->why);
+    assert_non_null(rule_of(p, "keys")->why);
+    assert_non_null(rule_of(p, "config|set")->why);
+    assert_null(rule_of(p, "get")->why);
+    assert_true(p->learn_commands);
+    conf_unref(&c);
+    c = parse_good(POOL "   - a:1:1\n");
+    assert_null(c->pools[0].rules);
+    conf_unref(&c);
+}
+
 static void test_read(void **state) {
     struct conf_problems ps = {0};
     assert_null(conf_read("/nonexistent/kvmux.yml", NULL, &ps));
@@ -216,6 +260,7 @@ int main(void) {
         cmocka_unit_test(test_defaults),   cmocka_unit_test(test_every_key), cmocka_unit_test(test_server_entries),
         cmocka_unit_test(test_listens),    cmocka_unit_test(test_order),     cmocka_unit_test(test_kvmux_pool),
         cmocka_unit_test(test_secrets),    cmocka_unit_test(test_ring),      cmocka_unit_test(test_read),
+        cmocka_unit_test(test_commands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,13 @@ static void control_make_health(struct control *c) {
     }
 }
 
+static void control_make_lore(struct control *c) {
+    c->lore = mem_zalloc(c->conf->npools * sizeof *c->lore);
+    for (uint32_t p = 0; p < c->conf->npools; p++) {
+        lore_init(&c->lore[p], c, p);
+    }
+}
+
 static void control_on_drain_timer(struct timer *);
 
 struct control *control_new(const struct control_opts *opts) {
@@ -42,6 +49,7 @@ struct control *control_new(const struct control_opts *opts) {
         c->rings[p] = conf_ring(&c->conf->pools[p], NULL);
     }
     control_make_health(c);
+    control_make_lore(c);
     names_start(&c->names, c);
     stats_port_start(&c->stats_port, c, opts->stats_fd);
     return c;
@@ -107,6 +115,16 @@ void control_post_addrs(struct control *c, uint32_t pool, uint32_t server, const
     }
 }
 
+void control_post_commands(struct control *c, uint32_t pool) {
+    const struct lore *lore = &c->lore[pool];
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        struct mail_commands *m = mem_zalloc(sizeof *m);
+        *m = (struct mail_commands){.mail.kind = MAIL_COMMANDS, .pool = pool, .book = book_ref(lore->book)};
+        memcpy(m->version, lore->version, sizeof m->version);
+        mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
+    }
+}
+
 void control_post_watch(struct control *c, uint32_t pool, uint32_t server) {
     for (uint32_t i = 0; i < c->nworkers; i++) {
         struct mail_health *m = mem_zalloc(sizeof *m);
@@ -128,6 +146,9 @@ static void control_read_mail(struct control *c) {
             break;
         case MAIL_WORKS:
             health_works(&c->health[h->pool][h->server], h);
+            break;
+        case MAIL_UP:
+            learn_up(&c->lore[h->pool].servers[h->server]);
             break;
         case MAIL_RESOLVE:
             names_again(&c->names, h->pool, h->server);
@@ -176,6 +197,7 @@ void control_free(struct control **cp) {
         return;
     }
     c->nworkers = 0; /* they are gone: what their last mails bring about is posted to nobody */
+    c->draining = true;
     control_read_mail(c);
     timer_cancel(c->loop, &c->drain_timer);
     stats_port_fini(&c->stats_port);
@@ -185,9 +207,11 @@ void control_free(struct control **cp) {
             health_fini(&c->health[p][s]);
         }
         mem_free(c->health[p]);
+        lore_fini(&c->lore[p]);
         ring_unref(&c->rings[p]);
     }
     mem_free(c->health);
+    mem_free(c->lore);
     mem_free(c->rings);
     mem_free(c->pool_blocks);
     mem_free(c->workers);

@@ -4,6 +4,7 @@
 
 #include "admin/control.h"
 #include "admin/health.h"
+#include "admin/learn.h"
 #include "admin/names.h"
 #include "admin/stats_port.h"
 #include "base/log.h"
@@ -22,6 +23,7 @@ struct control {
     struct worker **workers;
     uint32_t nworkers, stopped;
     struct health **health; /* per pool, an array of its servers */
+    struct lore *lore;      /* per pool */
     struct pool_block *pool_blocks; /* what control itself counts: server_ejects */
     struct names names;
     struct stats_port stats_port;
@@ -32,6 +34,7 @@ struct control {
 
 /* To every worker. */
 void control_post_ring(struct control *, uint32_t pool);
+void control_post_commands(struct control *, uint32_t pool);
 void control_post_watch(struct control *, uint32_t pool, uint32_t server);
 void control_post_addrs(struct control *, uint32_t pool, uint32_t server, const struct addr *, uint32_t n);
 

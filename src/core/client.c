@@ -65,6 +65,8 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     if (c->state != CLIENT_OPEN) {
         return in.n; /* CLOSING, LINGER: thrown away */
     }
+    m->rules = c->pool->conf->rules;
+    m->learned = c->pool->learned;
     while (used < in.n && c->state == CLIENT_OPEN) {
         if (UNLIKELY(client_full(c))) {
             if (client_blocked(c) && in.n - used < UNREAD_MAX) {

@@ -80,6 +80,7 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
         .total_connections = w->stats.v[WORKER_total_connections],
         .requests = pool->stats.v[POOL_client_requests],
         .pool = pool->conf->name,
+        .server_version = pool->version[0] != '\0' ? pool->version : NULL,
     };
     struct out out = {&r->bytes, &c->stage};
     struct session next = c->session;

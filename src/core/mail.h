@@ -7,16 +7,20 @@
 #include "io/addr.h"
 #include "route/ring.h"
 
+struct book;
+
 enum mail_kind {
     /* control to worker */
     MAIL_RING,    /* mail_ring: from now on keys go by this ring */
     MAIL_ADDRS,   /* mail_addrs: where a server lives */
+    MAIL_COMMANDS, /* mail_commands: what the servers of a pool say of themselves */
     MAIL_WATCH,   /* mail_health: a server failed somewhere; report its next good reply with MAIL_WORKS */
     MAIL_DRAIN,   /* mail: stop taking clients, finish what is in flight */
     MAIL_STOP,    /* mail: close everything now */
     /* worker to control */
     MAIL_FAILED,   /* mail_health: a connection to a server failed */
     MAIL_WORKS,    /* mail_health: a good reply after a reported failure */
+    MAIL_UP,       /* mail_health: the first connection to a server, or the first since one was lost, is of use */
     MAIL_RESOLVE,  /* mail_health: the addresses of a server do not work any more, look its name up again */
     MAIL_STOPPED,  /* mail_worker: it has closed everything, after MAIL_STOP or at the end of draining */
     MAIL_LOG,      /* mail_log: a line to write */
@@ -26,6 +30,14 @@ struct mail_ring {
     struct mail mail;
     uint32_t pool;
     struct ring *ring; /* one reference */
+};
+
+#define MAIL_VERSION_MAX 32
+struct mail_commands {
+    struct mail mail;
+    uint32_t pool;
+    struct book *book; /* one reference */
+    char version[MAIL_VERSION_MAX]; /* the lowest; "": not known */
 };
 
 #define MAIL_ADDRS_MAX 16

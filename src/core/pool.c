@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/channel.h"
 #include "core/worker_state.h"
+#include "proto/book.h"
 
 void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, uint32_t index, struct ring *ring) {
     *p = (struct pool){
@@ -33,9 +34,16 @@ void pool_fini(struct pool *p) {
     mem_free(p->servers);
     mem_free(p->walk_ids);
     ring_unref(&p->ring);
+    book_unref(&p->learned);
 }
 
 void pool_set_ring(struct pool *p, struct ring *ring) {
     ring_unref(&p->ring);
     p->ring = ring;
+}
+
+void pool_set_learned(struct pool *p, struct book *learned, const char *version) {
+    book_unref(&p->learned); /* requests point to rows, and rows live as long as control (proto/book.h) */
+    p->learned = learned;
+    memcpy(p->version, version, sizeof p->version);
 }

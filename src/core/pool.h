@@ -24,6 +24,8 @@ struct pool {
     uint64_t known[POOL_KNOWN_MAX]; /* other profiles that the servers agreed to (greet.h) */
     uint32_t nknown;
     struct list channel_sets; /* channel.h */
+    struct book *learned;         /* commands that only the servers know (admin/learn.h); NULL: none yet */
+    char version[MAIL_VERSION_MAX]; /* of the servers, the lowest; "": not known */
     uint16_t *walk_ids; /* of the servers, for walk.c; NULL: nobody walked yet */
     struct log_limit refused_log;
     struct pool_block stats;
@@ -32,6 +34,7 @@ struct pool {
 void pool_init(struct pool *, struct worker *, const struct conf_pool *, uint32_t index, struct ring *);
 void pool_fini(struct pool *);
 void pool_set_ring(struct pool *, struct ring *); /* takes the reference */
+void pool_set_learned(struct pool *, struct book *, const char *version); /* takes the reference */
 
 static inline bool pool_denies(const struct pool *p, const struct cmd *c) {
     return (c->flags & CMD_FLUSH) && p->conf->flush == FLUSH_DENY;

@@ -345,6 +345,13 @@ void server_connect_failed(struct server *s, enum reason why, int64_t opened_at)
     }
 }
 
+void server_up(struct server *s) {
+    if (!s->told_up) {
+        s->told_up = true;
+        worker_tell(s->pool->worker, s, MAIL_UP, REASON_NONE, worker_now(s->pool->worker));
+    }
+}
+
 void server_works(struct server *s) {
     s->told_failed = false;
     worker_tell(s->pool->worker, s, MAIL_WORKS, REASON_NONE, worker_now(s->pool->worker));

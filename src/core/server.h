@@ -42,6 +42,7 @@ struct server {
     struct addr addrs[MAIL_ADDRS_MAX];
     uint32_t naddrs, good_addr; /* good_addr: the one that worked last */
     bool unresolvable;    /* control said that the name does not resolve */
+    bool told_up;         /* control knows that it is there, and none of its connections was lost since */
     bool told_failed;     /* control knows of a failure and waits to hear that the server works */
     /* back-off: after failed connects in a row no new one is tried before retry_at */
     uint32_t connect_fails;
@@ -68,6 +69,7 @@ void server_connect_failed(struct server *, enum reason, int64_t opened_at); /* 
 /* The server refused a greeting: a failure for the base profile, else the profile's own trouble. */
 void server_refused(struct server *, struct profile *, int64_t opened_at);
 void server_close_all(struct server *, enum reason);
+void server_up(struct server *); /* a connection to it is of use */
 void server_works(struct server *); /* a reply came after a failure was reported */
 /* The uplink left its slot or the list of suspects: nothing new goes there. */
 /* Closes uplinks that nobody used for a while. Returns true while there are any that it would close one day. */

@@ -27,6 +27,7 @@ void uplink_ready(struct uplink *u) {
     uplink_move(u, UPLINK_READY);
     u->profile->takes_txn = false; /* it may be another server by now */
     u->server->connect_fails = 0;
+    server_up(u->server);
     u->server->retry_at = 0;
     u->server->good_addr = (u->server->good_addr + u->tries - 1u) % u->server->naddrs;
     u->heard_at = u->told_at = uplink_now(u);
@@ -254,6 +255,9 @@ void uplink_close(struct uplink *u, enum reason why) {
     list_remove(&u->flush_link);
     server_forget(s, u, why);
     uplink_count_close(u, was, why);
+    if (why != REASON_IDLE && why != REASON_DRAIN) {
+        s->told_up = false; /* what answers next may be another one */
+    }
     if (why == REASON_GREETING) {
         server_refused(s, u->profile, u->opened_at);
     } else if (was < UPLINK_READY && why != REASON_DRAIN && why != REASON_IDLE) {

@@ -5,6 +5,7 @@
 #include "core/client.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
+#include "proto/book.h"
 
 #define UPKEEP_USEC 1000000     /* how often idle memory is given back */
 #define RELIEF_USEC 100000      /* the same above the memory limit */
@@ -227,6 +228,8 @@ void worker_free(struct worker **wp) {
     while ((m = mailbox_take(&w->mailbox)) != NULL) {
         if (m->kind == MAIL_RING) {
             ring_unref(&((struct mail_ring *)(void *)m)->ring);
+        } else if (m->kind == MAIL_COMMANDS) {
+            book_unref(&((struct mail_commands *)(void *)m)->book);
         }
         mem_free(m);
     }
@@ -257,6 +260,7 @@ static void worker_read_mail(struct worker *w) {
     while ((mail = mailbox_take(&w->mailbox)) != NULL) {
         struct mail_ring *ring = (struct mail_ring *)(void *)mail;
         struct mail_addrs *addrs = (struct mail_addrs *)(void *)mail;
+        struct mail_commands *commands = (struct mail_commands *)(void *)mail;
         const struct mail_health *watch = (const struct mail_health *)(void *)mail;
         switch (mail->kind) {
         case MAIL_RING:
@@ -264,6 +268,9 @@ static void worker_read_mail(struct worker *w) {
             break;
         case MAIL_ADDRS:
             server_set_addrs(&w->pools[addrs->pool].servers[addrs->server], addrs->addrs, addrs->n);
+            break;
+        case MAIL_COMMANDS:
+            pool_set_learned(&w->pools[commands->pool], commands->book, commands->version);
             break;
         case MAIL_WATCH:
             w->pools[watch->pool].servers[watch->server].told_failed = true;

@@ -78,7 +78,7 @@ class Script:
     def __init__(self, path):
         self.path = path
         self.lines = open(path, encoding="utf-8").read().split("\n")
-        self.config, self.workers, self.sim_only = [], 1, False
+        self.config, self.workers, self.sim_only, self.learns = [], 1, False, False
         inside = False
         for i, line in enumerate(self.lines):
             if inside:
@@ -91,6 +91,8 @@ class Script:
                 self.workers = int(line.split()[1])
             elif line == "sim only":
                 self.sim_only = True
+            elif line == "learns":
+                self.learns = True
             elif line not in ("cuts off", "seeds off"):
                 continue
             self.lines[i] = ""
@@ -266,6 +268,8 @@ class Run:
     def start(self):
         ports = {}
         text = "\n".join(self.script.config) + "\n"
+        if not self.script.learns:  # else one more connection would come to each server
+            text = re.sub(r"(?m)^( +)redis: true$", r"\1redis: true\n\1learn_commands: false", text)
 
         def port(m):
             old = int(m.group(1))

@@ -187,6 +187,9 @@ static void read_head(struct script *s) {
         } else if (strcmp(l, "seeds off") == 0) {
             s->seeds = false;
             l[0] = 0;
+        } else if (strcmp(l, "learns") == 0) {
+            s->learns = true;
+            l[0] = 0;
         } else if (strcmp(l, "sim only") == 0) {
             l[0] = 0;
         } else if (strstr(l, ">>>") != NULL) {

@@ -14,6 +14,7 @@ struct script {
     uint32_t workers;
     bool cuts;      /* re-run with cuts and short writes */
     bool seeds;     /* re-run with shuffled events */
+    bool learns;    /* control asks servers for their commands */
     size_t longest; /* bytes of the longest string that is sent */
 };
 

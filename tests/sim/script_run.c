@@ -560,6 +560,7 @@ void script_run(const struct script *s, const struct sim_policy *policy, const c
                            .workers = s->workers,
                            .policy = *policy,
                            .servers = {.on_connect = on_connect, .on_open = on_open, .ctx = r},
+                           .learns = s->learns,
                            .peers = models,
                            .peers_ctx = r,
                            .before_start = start,

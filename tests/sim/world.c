@@ -52,6 +52,9 @@ static void read_config(struct world *w) {
         sim_fail("the configuration was not taken");
     }
     conf_problems_fini(&problems);
+    for (uint32_t i = 0; i < w->conf->npools; i++) {
+        w->conf->pools[i].learn_commands = w->conf->pools[i].learn_commands && w->opts.learns;
+    }
 }
 
 static void start_listening(struct world *w) {

@@ -16,6 +16,7 @@ struct world_opts {
     uint32_t workers;
     struct sim_policy policy;
     struct sim_servers servers;
+    bool learns; /* control asks servers about themselves: one more connection to each */
     /* Lets the peers act on what they received; returns true when one of them did something. NULL: they are scripted. */
     bool (*peers)(void *ctx);
     void *peers_ctx;

@@ -89,6 +89,9 @@ static void learn_end(struct learn *l, enum learn_state next, int64_t wait) {
     timer_cancel(loop, &l->timer);
     stream_close(&l->stream);
     l->parser = (struct parser){0};
+    mem_free(l->unsent);
+    l->unsent = NULL;
+    l->nunsent = 0;
     l->state = next;
     if (next == LEARN_RESTING) {
         timer_set(loop, &l->timer, loop_now(loop) + wait);
@@ -109,7 +112,28 @@ static void learn_done(struct learn *l) {
     l->again = false;
 }
 
-static bool learn_send(struct learn *l, void (*greet)(struct learn *, struct out *), void (*question)(struct out *)) {
+/* What the socket did not take waits for on_room. */
+static void learn_write(struct learn *l, struct slice bytes) {
+    struct iovec iov = {(void *)(uintptr_t)bytes.p, bytes.n};
+    size_t sent = stream_send(&l->stream, &iov, 1);
+    size_t left = bytes.n - sent;
+    uint8_t *unsent = left > 0 ? mem_alloc(left) : NULL;
+    if (left > 0) {
+        memcpy(unsent, bytes.p + sent, left);
+    }
+    mem_free(l->unsent);
+    l->unsent = unsent;
+    l->nunsent = left;
+}
+
+static void learn_on_room(struct stream *s) {
+    struct learn *l = CONTAINER_OF(s, struct learn, stream);
+    if (l->nunsent > 0) {
+        learn_write(l, slice(l->unsent, l->nunsent));
+    }
+}
+
+static void learn_say(struct learn *l, void (*greet)(struct learn *, struct out *), void (*question)(struct out *)) {
     struct rope rope = {0};
     struct stage stage;
     stage_init(&stage, &l->control->bufs);
@@ -119,12 +143,9 @@ static bool learn_send(struct learn *l, void (*greet)(struct learn *, struct out
     }
     question(&out);
     struct buf *b;
-    struct slice bytes = rope_flat(&rope, &l->control->bufs, &b);
-    struct iovec iov = {(void *)(uintptr_t)bytes.p, bytes.n};
-    size_t sent = stream_send(&l->stream, &iov, 1);
+    learn_write(l, rope_flat(&rope, &l->control->bufs, &b));
     rope_fini(&rope);
     stage_release(&stage);
-    return sent == iov.iov_len;
 }
 
 static void learn_greet(struct learn *l, struct out *out) {
@@ -136,9 +157,7 @@ static void learn_greet(struct learn *l, struct out *out) {
 static void learn_on_connect(struct stream *s) {
     struct learn *l = CONTAINER_OF(s, struct learn, stream);
     l->wants_what = false;
-    if (!learn_send(l, learn_greet, proto_of(l)->learn->who)) {
-        learn_failed(l);
-    }
+    learn_say(l, learn_greet, proto_of(l)->learn->who);
 }
 
 static void learn_log_refusal(const struct learn *l, struct slice reply) {
@@ -180,9 +199,7 @@ static void learn_who(struct learn *l, struct slice reply) {
         return;
     }
     l->wants_what = true;
-    if (!learn_send(l, NULL, lessons->what)) {
-        learn_failed(l);
-    }
+    learn_say(l, NULL, lessons->what);
 }
 
 static void learn_hear(struct learn *l, struct slice reply, enum rsp_kind kind) {
@@ -231,6 +248,7 @@ static const struct stream_ops learn_ops = {
     .on_recv = learn_on_recv,
     .on_eof = learn_on_eof,
     .on_connect = learn_on_connect,
+    .on_room = learn_on_room,
     .on_error = learn_on_error,
 };
 
@@ -296,6 +314,7 @@ void lore_fini(struct lore *all) {
         timer_cancel(c->loop, &all->servers[s].timer);
         stream_close(&all->servers[s].stream);
         rows_fini(&all->servers[s].rows);
+        mem_free(all->servers[s].unsent);
     }
     mem_free(all->servers);
     book_unref(&all->book);

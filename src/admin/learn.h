@@ -32,6 +32,8 @@ struct learn {
     struct timer timer; /* RESTING: when to ask; ASKING: its time-out */
     struct stream stream;
     struct parser parser;
+    uint8_t *unsent; /* of a question, if the socket was full */
+    size_t nunsent;
     struct identity heard;    /* this time */
     struct identity identity; /* whose rows these are */
     struct rows rows;

@@ -241,6 +241,10 @@ static void serve_keys(struct model *m, struct sim_conn *c, const struct slice *
         count_keys(m, c, a, n);
     } else if (word(a[0], "incr") && n == 2) {
         incr(m, c, a[1]);
+    } else if (word(a[0], "info")) {
+        model_say(c, "$36\r\nredis_version:7.0.15\r\nrun_id:model\r\n\r\n");
+    } else if (word(a[0], "command")) {
+        model_say(c, "*1\r\n*6\r\n$5\r\nx.get\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n");
     } else {
         model_say(c, "-ERR the model does not know this command\r\n");
     }

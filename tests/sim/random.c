@@ -418,6 +418,7 @@ void random_run(uint64_t seed, struct slice bytes, bool verbose, struct random_s
                            .workers = r->workers,
                            .policy = choose_policy(g, seed, bytes),
                            .servers = {.on_connect = on_connect, .on_open = on_open, .ctx = r},
+                           .learns = bytes.n == 0, /* not in the corpus: there a byte is a decision */
                            .peers = serve,
                            .peers_ctx = r,
                            .before_start = name_at_start,

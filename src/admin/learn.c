@@ -79,6 +79,7 @@ static void lore_tell(struct learn *l) {
     all->book = book;
     memset(all->version, 0, sizeof all->version);
     memcpy(all->version, version, strlen(version));
+    metric_set(&l->control->pool_blocks[l->pool].v[POOL_learned_commands], book_size(book));
     control_post_commands(l->control, l->pool);
 }
 
@@ -182,6 +183,7 @@ static void learn_commands(struct learn *l, struct slice reply) {
                  server_of(l)->name, server_of(l)->address, l->heard.product, rows.n);
     }
     if (rows.dropped > 0) {
+        metric_add(&l->control->pool_blocks[l->pool].v[POOL_dropped_commands], rows.dropped);
         log_line(LOG_WARN, "commands_dropped pool=%s server=%s commands=%u: too many, or names that are too long",
                  conf_of(l)->name, server_of(l)->name, rows.dropped);
     }

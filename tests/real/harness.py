@@ -810,6 +810,8 @@ class Proxy:
                 self.listens[name] = os.path.join(self.dir, "p%d" % i) if self.unix_listen else (HOST, free_port())
             a = self.listens[name]
             self.pools[name]["listen"] = a if isinstance(a, str) else "%s:%d" % a
+            if self.kind == "kvmux" and any(isinstance(s, FakeServer) for s in self.pools[name]["servers"]):
+                self.pools[name].setdefault("learn_commands", "false")   # tests count its connections
         with open(self.conf, "w", encoding="utf-8", errors="surrogateescape") as f:
             f.write(yaml_text(self.pools))
 

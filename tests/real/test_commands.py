@@ -249,6 +249,8 @@ def test_learned_commands_are_routed(px, two):
         assert c.cmd("MY.GET") == b"-ERR wrong number of arguments for 'my.get' command\r\n"
         assert c.cmd("MY.BOX", "PUT", ka) == b"-ERR unknown subcommand 'PUT'. Try MY.BOX HELP.\r\n"
         assert c.cmd("NOBODY.KNOWS").startswith(b"-ERR unknown command")
+        stats = px.stats("p")
+        assert stats["learned_commands"] == len(TABLE) + 1 and stats["dropped_commands"] == 0
 
 
 def test_learned_commands_in_a_transaction(px, two):

@@ -276,7 +276,7 @@ PAGE = {
     "C4": "TIME, ECHO, PING with a text, SELECT of the pool's own db",
     "C5": "QUIT answers `+OK`",
     "C6": "`AUTH default PASSWORD`",
-    "C7": "-CROSSSLOT Keys in request don't hash to the same slot: they are on several servers of this pool; give them a common {tag} (hash_tag)",
+    "C7": "-CROSSSLOT Keys in request don't hash to the same slot",
     "C8": "All commands of Redis 7.0 are known, with their key positions",
     "C9": "-ERR Protocol error: ",
     "C10": "inline commands",

@@ -31,6 +31,31 @@ static bool client_blocked(const struct client *c) {
     return c->lease != NULL && c->lease->blocked;
 }
 
+/* Something of it is still to be answered by a server. */
+static bool client_owed(const struct client *c) {
+    for (const struct queue_link *l = c->fifo.head; l != NULL; l = l->next) {
+        if (CONTAINER_OF(l, const struct req, client_link)->state != REQ_DONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A request that will travel on another connection than those before it could overtake them: it waits for their answers. */
+static bool client_early(const struct client *c, const struct msg *m) {
+    switch (m->route) {
+    case ROUTE_LOCAL: /* it may change the profile */
+        return (m->cmd->flags & CMD_STATE) && c->fifo.head != NULL;
+    case ROUTE_LEASE:
+    case ROUTE_WATCH:
+        return c->txn == NULL && client_owed(c);
+    case ROUTE_TXN_RUN:
+        return c->lease != NULL && client_owed(c);
+    default:
+        return false;
+    }
+}
+
 static void client_pause(struct client *c) {
     if (!stream_paused(&c->stream)) {
         metric_add(&c->pool->stats.v[POOL_client_paused], 1);
@@ -89,8 +114,8 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
             used = in.n;
             break;
         }
-        if (UNLIKELY((m->cmd->flags & CMD_STATE) && m->route == ROUTE_LOCAL && c->fifo.head != NULL)) {
-            client_pause(c); /* it may change the profile: not before everything earlier is answered */
+        if (UNLIKELY((m->route == ROUTE_LOCAL || m->route >= ROUTE_LEASE) && client_early(c, m))) {
+            client_pause(c); /* until everything earlier is answered */
             break;
         }
         used += m->raw.n;

@@ -89,6 +89,10 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
     }
     if (m->route == ROUTE_REPLY) {
         t->broken = true;
+        if (m->cmd->route == ROUTE_TXN_RUN) { /* malformed, it ends the transaction all the same */
+            lease_drop(c);
+            txn_free(&c->txn);
+        }
         rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
         req_done(r);
         return;
@@ -208,8 +212,7 @@ static void txn_run(struct client *c, struct req *r, struct buf *b, const struct
         req_fail(r, REASON_TXN_BROKEN);
     } else if (!txn_watched(c, r)) {
         return;
-    } else if (t->count == 0) {
-        lease_drop(c);
+    } else if (t->count == 0 && c->lease == NULL) { /* (one that watches asks whether something changed) */
         txn_free(&c->txn);
         say(r, c->pool->front->txn.empty);
     } else {

@@ -119,6 +119,11 @@ void resp_answer(struct msg *m, const char *format, ...) {
 }
 
 void resp_answer_arity(struct msg *m) {
+    if (m->cmd->route == ROUTE_TXN_RUN) { /* which is over all the same */
+        resp_answer(m, "EXECABORT Transaction discarded because of: wrong number of arguments for '%s' command",
+                    m->cmd->name);
+        return;
+    }
     resp_answer(m, "ERR wrong number of arguments for '%s' command", m->cmd->name);
 }
 
@@ -216,7 +221,8 @@ static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cm
         answer_refusal(m);
     } else if (c->keys == RESP_SINGLE) {
         keys_single(m, c);
-    } else if (resp_find_keys(m)) {
+    } else {
+        resp_find_keys(m);
         settle_route(m);
     }
 }

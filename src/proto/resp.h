@@ -53,8 +53,8 @@ bool resp_is_container(const struct cmd *);
 
 /* Says what a complete frame means: sets cmd, route and keys from the table, or the answer of a request that goes nowhere. */
 void resp_judge(struct msg *);
-/* Finds the keys of m->cmd's request. False: the request cannot be right, and the answer is in m. */
-bool resp_find_keys(struct msg *m);
+/* Finds the keys of m->cmd's request. */
+void resp_find_keys(struct msg *m);
 void resp_spec_keys(struct msg *m); /* ... where the row is a struct row */
 
 /* Sets m->answer to "-<text>\r\n"; line ends inside become blanks and what does not fit is cut, as Redis does. */
@@ -117,6 +117,8 @@ bool resp_take_head(struct slice reply, char type, int64_t *n, struct slice *res
 /* MERGE_GATHER: what a server is asked for these keys, and the answer made of all answers. */
 void resp_gather_build(const struct msg *, const uint32_t *keys, uint32_t nkeys, struct out *);
 void resp_gather_merge(const struct fan_in *, struct out *);
+/* Answers a request whose options are wrong in the eyes of Redis whatever the keys are. */
+bool resp_gather_refuse(const struct fan_in *, struct out *);
 
 /* Adds a HyperLogLog, as GET returns it, to registers that begin as zeroes; what all of them together have counted. */
 #define HLL_REGISTERS 16384u

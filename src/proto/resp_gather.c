@@ -1,6 +1,6 @@
 /* resp_gather.c: what each server is asked when a command's keys are on several. Every server gets a command that its keys can
  * answer; what comes out of the answers is computed in resp_gather_merge.c. Malformed options are not sent: the parts are
- * asked without, so that a wrong type is still the first error, and the merge says what is wrong. */
+ * asked without, so that a wrong type is still the first error (but for rules that are `early`), and the merge says what is wrong. */
 #include "proto/resp_gather.h"
 
 #include "base/num.h"
@@ -14,18 +14,18 @@
 /* ZUNION asks for each key by itself (CMD_EACH in its row): floating-point sums depend on their order, and with the keys'
  * own scores they are added in the order of Redis. ZINTER does not: what servers sort out need not travel. */
 static const struct gather_rule rules[] = {
-    {RESP_SUNION, GATHER_UNION, false, false, false, "SUNION", NULL},
-    {RESP_SINTER, GATHER_INTER, false, false, false, "SINTER", NULL},
-    {RESP_SINTERCARD, GATHER_INTER, false, true, false, "SINTER", NULL},
-    {RESP_SDIFF, GATHER_DIFF, false, false, false, "SDIFF", "SUNION"},
-    {RESP_ZUNION, GATHER_UNION, true, false, true, "ZUNION", NULL},
-    {RESP_ZINTER, GATHER_INTER, true, false, true, "ZINTER", NULL},
-    {RESP_ZINTERCARD, GATHER_INTER, false, true, true, "ZINTER", NULL},
-    {RESP_ZDIFF, GATHER_DIFF, true, false, true, "ZDIFF", "ZUNION"},
-    {RESP_PFCOUNT, GATHER_SKETCH, false, true, false, "GET", NULL},
+    {RESP_SUNION, GATHER_UNION, false, false, false, false, "SUNION", NULL},
+    {RESP_SINTER, GATHER_INTER, false, false, false, false, "SINTER", NULL},
+    {RESP_SINTERCARD, GATHER_INTER, false, true, false, true, "SINTER", NULL},
+    {RESP_SDIFF, GATHER_DIFF, false, false, false, false, "SDIFF", "SUNION"},
+    {RESP_ZUNION, GATHER_UNION, true, false, true, false, "ZUNION", NULL},
+    {RESP_ZINTER, GATHER_INTER, true, false, true, false, "ZINTER", NULL},
+    {RESP_ZINTERCARD, GATHER_INTER, false, true, true, false, "ZINTER", NULL},
+    {RESP_ZDIFF, GATHER_DIFF, true, false, true, false, "ZDIFF", "ZUNION"},
+    {RESP_PFCOUNT, GATHER_SKETCH, false, true, false, false, "GET", NULL},
 };
 
-static const struct gather_rule *rule_of(const struct cmd *c) {
+const struct gather_rule *resp_gather_rule(const struct cmd *c) {
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
         if (rules[i].id == c->id) {
             return &rules[i];
@@ -110,7 +110,7 @@ static uint32_t read_option(const struct msg *m, uint32_t i, struct gather *g) {
 }
 
 void resp_gather_read(const struct msg *m, struct gather *g) {
-    *g = (struct gather){.rule = rule_of(m->cmd)};
+    *g = (struct gather){.rule = resp_gather_rule(m->cmd)};
     uint32_t last;
     for (uint32_t i = m->first_key + m->nkeys; i < m->nargs && g->wrong == NULL; i = last + 1) {
         last = read_option(m, i, g);

@@ -20,6 +20,7 @@ struct gather_rule {
     bool scored;   /* a sorted set: the answer is in the order of scores */
     bool counted;  /* the answer is how many there are */
     bool numbered; /* `ask` and `rest` want the number of keys first */
+    bool early;    /* Redis judges its options before it looks at the keys */
     const char *ask;  /* the command for a server */
     const char *rest; /* GATHER_DIFF: for servers that do not have the first key */
 };
@@ -34,6 +35,7 @@ struct gather {
     const char *wrong; /* Redis' error for them; NULL: they are right */
 };
 
+const struct gather_rule *resp_gather_rule(const struct cmd *);
 void resp_gather_read(const struct msg *, struct gather *);
 /* The number that a server reads here; false: it is none (nan is none, too). */
 bool resp_gather_double(struct slice, double *out);

@@ -311,18 +311,42 @@ static void merge_sketches(const struct fan_in *in, struct out *o) {
     resp_put_head(o, ':', (int64_t)resp_hll_count(registers));
 }
 
+/* The request that the parts were made of; msg_fini() when done. */
+static void read_request(const struct fan_in *in, struct msg *m, struct gather *g) {
+    struct parser ps = {0};
+    msg_init(m);
+    enum parse_rc rc = resp_parse_req(&ps, in->request, m);
+    ASSERT(rc == PARSE_DONE && m->cmd == in->cmd); /* resp_build made it */
+    resp_gather_read(m, g);
+}
+
+static void put_wrong(const struct gather *g, struct out *o) {
+    out_str(o, "-");
+    out_str(o, g->wrong);
+    out_str(o, "\r\n");
+}
+
+bool resp_gather_refuse(const struct fan_in *in, struct out *o) {
+    struct msg m;
+    struct gather g;
+    if (!resp_gather_rule(in->cmd)->early) {
+        return false;
+    }
+    read_request(in, &m, &g);
+    bool refused = g.wrong != NULL;
+    if (refused) {
+        put_wrong(&g, o);
+    }
+    msg_fini(&m);
+    return refused;
+}
+
 void resp_gather_merge(const struct fan_in *in, struct out *o) {
     struct msg m;
-    struct parser ps = {0};
     struct gather g;
-    msg_init(&m);
-    enum parse_rc rc = resp_parse_req(&ps, in->request, &m);
-    ASSERT(rc == PARSE_DONE && m.cmd == in->cmd); /* resp_build made it */
-    resp_gather_read(&m, &g);
+    read_request(in, &m, &g);
     if (g.wrong != NULL) {
-        out_str(o, "-");
-        out_str(o, g.wrong);
-        out_str(o, "\r\n");
+        put_wrong(&g, o);
     } else if (g.rule->op == GATHER_SKETCH) {
         merge_sketches(in, o);
     } else {

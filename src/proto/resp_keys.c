@@ -15,19 +15,15 @@ static void keys_at(struct msg *m, uint32_t first, uint32_t step, uint32_t n) {
     m->nkeys = n;
 }
 
-static bool find_range(struct msg *m) {
+static void find_range(struct msg *m) {
     const struct cmd *c = m->cmd;
     int64_t last = c->last < 0 ? (int64_t)m->nargs + c->last : c->last;
     if (last < c->first || last >= (int64_t)m->nargs) {
-        return true;
+        return;
     }
     uint32_t args = (uint32_t)last - (uint32_t)c->first + 1;
-    if (args % (uint32_t)c->step != 0) { /* MSET and MSETNX with a key and no value */
-        resp_answer_arity(m);
-        return false;
-    }
-    keys_at(m, (uint32_t)c->first, (uint32_t)c->step, args / (uint32_t)c->step);
-    return true;
+    bool even = args % (uint32_t)c->step == 0; /* else MSET with a key and no value: the first one's server says it */
+    keys_at(m, (uint32_t)c->first, (uint32_t)c->step, even ? args / (uint32_t)c->step : 1);
 }
 
 /* How many keys follow argument `at`, which says so; 0 when it lies. */
@@ -96,14 +92,15 @@ static void find_migrate(struct msg *m) {
     keys_at(m, 3, 1, 1);
 }
 
-bool resp_find_keys(struct msg *m) {
+void resp_find_keys(struct msg *m) {
     const struct cmd *c = m->cmd;
     switch ((enum resp_keys)c->keys) {
     case RESP_NOKEYS:
     case RESP_SINGLE:
         break;
     case RESP_RANGE:
-        return find_range(m);
+        find_range(m);
+        break;
     case RESP_COUNTED:
         keys_at(m, (uint32_t)c->first + 1, (uint32_t)c->step, counted(m, (uint32_t)c->first, (uint32_t)c->step));
         break;
@@ -113,7 +110,7 @@ bool resp_find_keys(struct msg *m) {
         break;
     case RESP_STREAMS:
         find_streams(m);
-        return m->route != ROUTE_REPLY;
+        break;
     case RESP_SORT_STORE:
         find_sort(m);
         break;
@@ -127,5 +124,4 @@ bool resp_find_keys(struct msg *m) {
         resp_spec_keys(m);
         break;
     }
-    return true;
 }

@@ -216,6 +216,9 @@ static void merge_pick(const struct fan_in *in, struct out *o) {
 void resp_merge(const struct fan_in *in, struct out *o) {
     ASSERT(in->nparts > 0);
     enum merge how = (enum merge)in->cmd->merge;
+    if (how == MERGE_GATHER && resp_gather_refuse(in, o)) {
+        return;
+    }
     if (put_first_failure(in, in->miss_on_failure && how == MERGE_ARRAY, o)) {
         return;
     }

@@ -290,7 +290,9 @@ static void test_options(void **state) {
     check("zintercard 2 a b limit -1", part, part, "-ERR LIMIT can't be negative\r\n");
     check("zintercard 2 a b withscores", part, part, "-ERR syntax error\r\n");
     check("sintercard 2 a b limit", part, part, "-ERR syntax error\r\n");
-    check("sintercard 2 a b bogus", part, "-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n");
+    check("sintercard 2 a b bogus", part, "-WRONGTYPE x\r\n", "-ERR syntax error\r\n"); /* before it looks at the keys */
+    check("sintercard 2 a b limit 1", part, "-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n");
+    check("zintercard 2 a b bogus", part, "-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n");
 }
 
 int main(void) {

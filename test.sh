@@ -218,7 +218,24 @@ else
 fi
 
 # What people run and measure.
-build build-release gcc --buildtype=release -Dbench=true
+instructions() { # user-space instructions per request, against bench/instructions.json
+    local begin=$SECONDS rc=0
+    wanted instructions || return 0
+    timeout -k 10 300 bench/instructions.py check --build build-release >"$out/instructions.log" 2>&1 || rc=$?
+    case $rc in
+    0) report instructions "$begin" 1 0 0 ;;
+    77) skip instructions "$(tail -n 1 "$out/instructions.log")" ;;
+    *)
+        sed 's/^/    /' "$out/instructions.log"
+        report instructions "$begin" 0 1 0
+        ;;
+    esac
+}
+if build build-release gcc --buildtype=release -Dbench=true; then
+    instructions
+else
+    skip instructions "no build"
+fi
 
 # ------------------------------------------------------------------------------------------------------------- the sum
 echo "$SECONDS s"

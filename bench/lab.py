@@ -173,6 +173,31 @@ class Lab:
         return result
 
 
+def life(the_lab, p, s, requests):
+    """Instructions of a proxy's whole life with so many requests, and how many there really were."""
+    d = tempfile.mkdtemp(prefix="kvmux-bench-")
+    servers = the_lab.servers(s)
+    try:
+        p.start(s, ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + d + "/out"], 60)
+        done = the_lab.load(p, s, 60, warm=0, requests=requests)["n"]
+        p.stop()
+        total = 0
+        for name in os.listdir(d):
+            with open(os.path.join(d, name)) as f:
+                total += next(int(x.split()[1]) for x in f if x.startswith(("summary:", "totals:")))
+        return total, done
+    finally:
+        p.stop()
+        stop(servers)
+        shutil.rmtree(d, ignore_errors=True)
+
+
+def instructions(the_lab, p, s, few):
+    """User-space instructions of a request: a long run minus a short one, so that start-up and connection set-up cancel out."""
+    (short, n), (long, m) = life(the_lab, p, s, few), life(the_lab, p, s, 4 * few)
+    return (long - short) / (m - n)
+
+
 def enter_namespace():
     """Runs this program again inside a network namespace of its own, where that is allowed."""
     if not os.environ.get("KVMUX_BENCH_NS") and shutil.which("unshare"):

@@ -162,7 +162,9 @@ static void do_select(const struct msg *m, struct session *s, struct out *o) {
     int64_t db;
     if (!resp_int(msg_arg(m, 1), &db)) {
         put_error(o, "ERR value is not an integer or out of range");
-    } else if (db < 0 || db > INT32_MAX) {
+    } else if (db < INT32_MIN || db > INT32_MAX) {
+        put_error(o, "ERR value is out of range, value must between -2147483648 and 2147483647");
+    } else if (db < 0) {
         put_error(o, "ERR DB index is out of range");
     } else {
         s->db = (uint32_t)db;

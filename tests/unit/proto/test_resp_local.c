@@ -55,6 +55,7 @@ static void test_answers(void **state) {
         {"select 3", "+OK\r\n"},
         {"select 0", "+OK\r\n"}, /* the servers are asked by core */
         {"select -1", "-ERR DB index is out of range\r\n"},
+        {"select 2147483648", "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n"},
         {"select x", "-ERR value is not an integer or out of range\r\n"},
         {"time", "*2\r\n$10\r\n1700000000\r\n$2\r\n42\r\n"},
         {"auth x", "-ERR Client sent AUTH, but no password is set\r\n"},

@@ -194,7 +194,7 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
         req_fail(r, REASON_NO_AUTH);
     } else if (m->route == ROUTE_LOCAL || UNLIKELY(listens_only(c, m))) {
         last = dispatch_local(c, r, m) || last;
-    } else if (UNLIKELY(worker_tight(pool->worker))) {
+    } else if (UNLIKELY(worker_tight(pool->worker)) && m->route != ROUTE_TXN_BEGIN) { /* else what follows would run unguarded */
         req_fail(r, REASON_MEMORY_LIMIT);
     } else {
         dispatch_route(r, b, m);

@@ -75,6 +75,9 @@ void lease_lost(struct uplink *u) {
 
 void lease_settle(struct client *c) {
     c->waiting = false;
+    if (c->unread) {
+        stream_pause(&c->stream); /* what lies unread comes before its FIN; client_flushed resumes */
+    }
     if (c->lease != NULL && c->lease->watching) {
         c->lease->blocked = false;
     } else if (c->lease != NULL) {

@@ -1,4 +1,4 @@
-/* model.c: the keys, and the Redis side; memcached is in model_mc.c. */
+/* model.c: the keys, and the Redis side (the rest of it in model_more.c); memcached is in model_mc.c. */
 #include "model.h"
 
 #include "base/mem.h"
@@ -94,7 +94,7 @@ bool model_get(struct model *m, struct slice key, uint8_t **value, size_t *len, 
 
 void model_touched(struct model *m, struct slice key) {
     if (m->opts.on_key != NULL) {
-        m->opts.on_key(m->opts.ctx, key);
+        m->opts.on_key(m->opts.ctx, key, m->serving);
     }
 }
 
@@ -151,10 +151,7 @@ static void say_value(struct model *m, struct sim_conn *c, struct slice key) {
 
 /* ---- Redis requests ---- */
 
-#define ARGS_MAX 1024
-
-/* Bytes of the whole request, 0: not there yet. Anything that is not an exact array of bulks fails the test. */
-static size_t read_request(struct slice in, struct slice *args, uint32_t *nargs) {
+size_t model_read_request(struct slice in, struct slice *args, uint32_t *nargs) {
     size_t pos = 0;
     uint64_t want = 0, n = 0;
     *nargs = 0;
@@ -177,7 +174,7 @@ static size_t read_request(struct slice in, struct slice *args, uint32_t *nargs)
         if (in.n < pos + n + 2) {
             return 0;
         }
-        if (in.p[pos + n] != '\r' || in.p[pos + n + 1] != '\n' || *nargs >= ARGS_MAX) {
+        if (in.p[pos + n] != '\r' || in.p[pos + n + 1] != '\n' || *nargs >= MODEL_ARGS_MAX) {
             sim_fail("a server received a broken argument");
         }
         args[(*nargs)++] = slice(in.p + pos, n);
@@ -250,36 +247,45 @@ static void serve_keys(struct model *m, struct sim_conn *c, const struct slice *
     }
 }
 
-static void serve_redis(struct model *m, struct model_conn *mc, struct sim_conn *c, const struct slice *a, uint32_t n) {
+void model_serve_redis(struct model *m, struct model_conn *mc, struct sim_conn *c, struct slice raw, const struct slice *a,
+                       uint32_t n) {
     uint64_t db;
     if (word(a[0], "auth") && n >= 2) {
         mc->authed = m->opts.password != NULL && slice_is(a[n - 1], m->opts.password);
         model_say(c, mc->authed ? "+OK\r\n" : "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+    } else if (word(a[0], "hello")) {
+        model_hello(m, mc, c, a, n);
     } else if (m->opts.password != NULL && !mc->authed) {
         model_say(c, "-NOAUTH Authentication required.\r\n");
-    } else if (word(a[0], "ping")) {
+    } else if (word(a[0], "ping") && n == 1) {
         model_say(c, "+PONG\r\n");
     } else if (word(a[0], "select") && n == 2 && num_u64(a[1], &db)) {
         mc->db = (uint32_t)db;
         model_say(c, "+OK\r\n");
     } else {
-        if (mc->db != m->opts.db) {
+        if (mc->db != m->opts.db && mc->db != m->opts.other_db) {
             sim_fail("a request for database %u came to a connection with database %u", m->opts.db, mc->db);
         }
-        serve_keys(m, c, a, n);
+        if (!model_serve_more(m, mc, c, raw, a, n)) {
+            serve_keys(m, c, a, n);
+        }
     }
 }
 
 uint32_t model_serve(struct model *m, struct model_conn *mc, struct sim_conn *c, uint32_t max) {
-    static struct slice args[ARGS_MAX];
+    static struct slice args[MODEL_ARGS_MAX];
     uint32_t done = 0, nargs;
-    for (; done < max; done++) {
+    m->serving = mc;
+    if (model_waits(mc)) {
+        return model_wait_ends(m, mc, c);
+    }
+    for (; done < max && !model_waits(mc); done++) {
         struct slice in = sim_peer_in(c);
         size_t used = 0;
         if (in.n > 0 && m->opts.kind == MODEL_REDIS) {
-            used = read_request(in, args, &nargs);
+            used = model_read_request(in, args, &nargs);
             if (used > 0) {
-                serve_redis(m, mc, c, args, nargs);
+                model_serve_redis(m, mc, c, slice(in.p, used), args, nargs);
             }
         } else if (in.n > 0) {
             used = model_mc_serve(m, c, in);

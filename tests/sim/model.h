@@ -11,13 +11,18 @@
 enum model_kind { MODEL_REDIS, MODEL_MEMCACHED };
 
 struct model;
+struct model_conn;
+struct model_more;
 
 struct model_opts {
     enum model_kind kind;
     const char *password; /* NULL: none */
-    uint32_t db;          /* keys must come with this database selected */
-    /* A command with this key was carried out. May be NULL. */
-    void (*on_key)(void *ctx, struct slice key);
+    uint32_t db;          /* keys must come with this database selected ... */
+    uint32_t other_db;    /* ... or this one */
+    /* A command with this key was carried out, on this connection. May be NULL. */
+    void (*on_key)(void *ctx, struct slice key, struct model_conn *);
+    /* This element was taken off a list and sent. May be NULL. */
+    void (*on_pop)(void *ctx, struct slice element);
     void *ctx;
 };
 
@@ -27,9 +32,15 @@ void model_free(struct model **);
 /* One connection's state. */
 struct model_conn {
     bool authed;
+    uint8_t version; /* 3 after HELLO 3 */
     uint32_t db;
+    uint32_t mark; /* on_key's own; 0 again when a transaction is over */
     uint64_t served;
+    struct model_more *more; /* transactions and waiting */
 };
+void model_conn_fini(struct model_conn *);
+/* EXEC is being carried out on it. */
+bool model_in_exec(const struct model_conn *);
 /* Serves at most `max` requests that have arrived whole; returns how many. */
 uint32_t model_serve(struct model *, struct model_conn *, struct sim_conn *, uint32_t max);
 

@@ -1,10 +1,11 @@
-/* model_int.h: shared by model.c and model_mc.c. */
+/* model_int.h: shared by model.c, model_more.c and model_mc.c. */
 #ifndef KVMUX_TESTS_SIM_MODEL_INT_H
 #define KVMUX_TESTS_SIM_MODEL_INT_H
 
 #include "model.h"
 
 #define MODEL_BUCKETS 1024
+#define MODEL_ARGS_MAX 1024
 
 struct model_key {
     struct model_key *next;
@@ -17,6 +18,7 @@ struct model_key {
 struct model {
     struct model_opts opts;
     uint64_t cas;
+    struct model_conn *serving; /* whose request this is */
     struct model_key *buckets[MODEL_BUCKETS];
 };
 
@@ -26,6 +28,17 @@ bool model_del(struct model *, struct slice key);
 bool model_get(struct model *, struct slice key, uint8_t **value, size_t *len, uint32_t *flags);
 void model_touched(struct model *, struct slice key);
 void model_say(struct sim_conn *, const char *text);
+/* Bytes of the whole request, 0: not there yet. Anything that is not an exact array of bulks fails the test. */
+size_t model_read_request(struct slice in, struct slice *args, uint32_t *nargs);
+void model_serve_redis(struct model *, struct model_conn *, struct sim_conn *, struct slice raw, const struct slice *args,
+                       uint32_t nargs);
+void model_hello(struct model *, struct model_conn *, struct sim_conn *, const struct slice *args, uint32_t nargs);
+/* False: not its command. */
+bool model_serve_more(struct model *, struct model_conn *, struct sim_conn *, struct slice raw, const struct slice *args,
+                      uint32_t nargs);
+/* A pop waits on this connection; true when it was answered now. */
+bool model_waits(const struct model_conn *);
+bool model_wait_ends(struct model *, struct model_conn *, struct sim_conn *);
 /* Serves the request that `in` begins with; returns its length, 0: it is not there whole. */
 size_t model_mc_serve(struct model *, struct sim_conn *, struct slice in);
 

@@ -69,6 +69,36 @@ static const char *store(struct model *m, const struct slice *w, uint32_t n, str
     return "STORED\r\n";
 }
 
+static bool has_flag(const struct slice *w, uint32_t n, char flag) {
+    for (uint32_t i = 2; i < n; i++) {
+        if (w[i].p[0] == flag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* mg with the flags k and v. */
+static void meta_get(struct model *m, struct sim_conn *c, const struct slice *w, uint32_t n) {
+    uint8_t *v;
+    size_t len;
+    uint32_t flags;
+    char t[200];
+    if (has_flag(w, n, 'q')) {
+        sim_fail("a server received a quiet request: it might not answer");
+    }
+    model_touched(m, w[1]);
+    if (!model_get(m, w[1], &v, &len, &flags)) {
+        model_say(c, "EN\r\n");
+        return;
+    }
+    int tn = snprintf(t, sizeof(t), "VA %zu k%.*s\r\n", len, (int)min_size(w[1].n, 100), (const char *)w[1].p);
+    sim_peer_send(c, slice(t, (size_t)tn));
+    sim_peer_send(c, slice(v, len));
+    model_say(c, "\r\n");
+    mem_free(v);
+}
+
 static void serve_line(struct model *m, struct sim_conn *c, const struct slice *w, uint32_t n) {
     if ((slice_is(w[0], "get") || slice_is(w[0], "gets")) && n >= 2) {
         say_values(m, c, w, n, slice_is(w[0], "gets"));
@@ -78,6 +108,8 @@ static void serve_line(struct model *m, struct sim_conn *c, const struct slice *
     } else if (slice_is(w[0], "touch") && n >= 3) {
         model_touched(m, w[1]);
         model_say(c, model_find(m, w[1]) != NULL ? "TOUCHED\r\n" : "NOT_FOUND\r\n");
+    } else if (slice_is(w[0], "mg") && n >= 2) {
+        meta_get(m, c, w, n);
     } else if (slice_is(w[0], "version")) {
         model_say(c, "VERSION 1.6.0\r\n");
     } else if (slice_is(w[0], "flush_all") || slice_is(w[0], "verbosity")) {
@@ -114,12 +146,13 @@ size_t model_mc_serve(struct model *m, struct sim_conn *c, struct slice in) {
     if (slice_is(w[n - 1], "noreply")) {
         sim_fail("a server received noreply: it would not answer");
     }
-    if (!is_storage(w[0])) {
+    bool meta = slice_is(w[0], "ms");
+    if (!is_storage(w[0]) && !meta) {
         serve_line(m, c, w, n);
         return end + 1;
     }
     uint64_t bytes;
-    if (n < 5 || !num_u64(w[4], &bytes)) {
+    if (n < (meta ? 3 : 5) || !num_u64(w[meta ? 2 : 4], &bytes)) {
         sim_fail("a server received a bad storage line");
     }
     if (in.n < end + 1 + bytes + 2) {
@@ -127,6 +160,12 @@ size_t model_mc_serve(struct model *m, struct sim_conn *c, struct slice in) {
     }
     if (memcmp(in.p + end + 1 + bytes, "\r\n", 2) != 0) {
         sim_fail("a server received data that does not end in CR LF");
+    }
+    if (meta) {
+        model_touched(m, w[1]);
+        model_put(m, w[1], slice(in.p + end + 1, bytes), 0);
+        model_say(c, "HD\r\n");
+        return end + 1 + bytes + 2;
     }
     model_say(c, store(m, w, n, slice(in.p + end + 1, bytes)));
     return end + 1 + bytes + 2;

@@ -50,6 +50,7 @@ static bool serve(void *ctx) {
             }
             if (sim_peer_eof(s->conns[k])) {
                 sim_peer_free(&s->conns[k]);
+                model_conn_fini(&s->states[k]);
                 moved = true;
             } else if (s->stalled || s->broken[k]) {
                 continue;
@@ -63,14 +64,38 @@ static bool serve(void *ctx) {
     return moved;
 }
 
-static void on_key(void *ctx, struct slice key) {
+/* A key or an element with an id was touched; "x:" and "w:" keys have none. */
+static void on_key(void *ctx, struct slice key, struct model_conn *mc) {
     struct rnd *r = ctx;
     char t[48];
     snprintf(t, sizeof(t), "%.*s", (int)key.n, (const char *)key.p);
     unsigned long id = strtoul(t + 2, NULL, 10);
-    if (t[0] != 'x' && id < RND_IDS && ++r->executed[id] > 1) {
+    uint8_t profile = RND_PROFILE(mc->db != r->db, mc->version);
+    if (t[0] == 'x' || t[0] == 'w') {
+        if (profile != 0) {
+            sim_fail("%s on a connection of profile %u\n%s", t, profile, world_log(r->world));
+        }
+        return;
+    }
+    if (id >= RND_IDS) {
+        return;
+    }
+    if (++r->executed[id] > 1) {
         sim_fail("the request of %s was carried out twice\n%s", t, world_log(r->world));
     }
+    if (!(r->profiles[id] & (1u << profile))) {
+        sim_fail("%s on a connection of profile %u, not %x\n%s", t, profile, r->profiles[id], world_log(r->world));
+    }
+    bool first = mc->mark == 0 && model_in_exec(mc);
+    mc->mark = first ? r->txn[id] : mc->mark;
+    if (r->txn[id] == RND_NEVER || (model_in_exec(mc) ? r->txn[id] == 0 || r->txn[id] != mc->mark : r->txn[id] != 0)) {
+        sim_fail("%s of transaction %u in transaction %u\n%s", t, r->txn[id], mc->mark, world_log(r->world));
+    }
+}
+
+static void on_pop(void *ctx, struct slice element) {
+    struct rnd *r = ctx;
+    r->popped++;
 }
 
 /* Something happens to one connection of a server. */
@@ -236,6 +261,9 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
     r->miss = r->memcached && rng_below(g, 2) == 0;
     r->password = !r->memcached && rng_below(g, 4) == 0 ? "secret" : NULL;
     uint32_t db = !r->memcached && rng_below(g, 4) == 0 ? 3 : 0;
+    r->db = db;
+    r->other_db = 5;
+    r->changes = rng_below(g, 2) == 0;
     if (rng_below(g, 6) == 0) {
         add(t, "kvmux:\n  buffer_limit: 1048576\n");
         r->tight = true;
@@ -256,6 +284,8 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
     uint32_t dist = rng_below(g, 3);
     add(t, "  distribution: %s\n", (const char *[]){"ketama", "modula", "random"}[dist]);
     r->fixed = !eject && dist < 2;
+    r->owned = dist < 2;
+    add(t, "  hash_tag: \"{}\"\n");
     if (r->limits_clients) {
         add(t, "  client_connections: %u\n", 1 + rng_below(g, 6));
     }
@@ -274,7 +304,9 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
         struct model_opts mo = {.kind = r->memcached ? MODEL_MEMCACHED : MODEL_REDIS,
                                 .password = r->password,
                                 .db = db,
+                                .other_db = r->other_db,
                                 .on_key = on_key,
+                                .on_pop = on_pop,
                                 .ctx = r};
         add(t, "    - %s:%u:%u s%u\n", r->names ? "db.example" : "127.0.0.1", 7001 + i, 1 + rng_below(g, 2), i + 1);
         addr_ip(&s->addr, slice_str("127.0.0.1"), (uint16_t)(7001 + i));
@@ -382,13 +414,19 @@ static void one_step(struct rnd *r) {
 }
 
 static void finish(struct rnd *r, struct random_sum *sum) {
+    uint32_t lost = 0;
     for (uint32_t i = 0; i < r->nclients; i++) {
         rnd_client_drop(&r->clients[i]);
+        lost += r->clients[i].lost_pops;
+    }
+    if (r->popped - r->delivered > lost) {
+        sim_fail("%u elements were popped, %u delivered, %u pops failed\n%s", r->popped, r->delivered, lost, world_log(r->world));
     }
     world_settle(r->world);
     for (uint32_t i = 0; i < r->nservers; i++) {
         for (uint32_t k = 0; k < r->servers[i].n; k++) {
             sim_peer_free(&r->servers[i].conns[k]);
+            model_conn_fini(&r->servers[i].states[k]);
         }
     }
     world_free(&r->world);
@@ -407,6 +445,9 @@ void random_run(uint64_t seed, struct slice bytes, bool verbose, struct random_s
     struct rnd *r = mem_zalloc(sizeof(*r));
     struct rng rng, *g = &rng;
     struct text config = {.n = 0};
+    for (uint32_t i = 0; i < RND_CLIENTS; i++) {
+        rnd_client_drop(&r->clients[i]); /* as one that has no connection yet */
+    }
     rng_seed(g, seed);
     sim_title("random seed %llu", (unsigned long long)seed);
     choose_config(r, g, &config);

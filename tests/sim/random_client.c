@@ -4,6 +4,7 @@
 #include "random_int.h"
 #include "world.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +12,11 @@ static _Noreturn void wrong(struct rnd *r, const struct rnd_client *c, const cha
     const char *log = world_log(r->world);
     size_t n = strlen(log);
     fprintf(stderr, "log:\n%s", n > 5000 ? log + n - 5000 : log);
+    fprintf(stderr, "kinds:");
+    for (uint32_t i = c->last > 40 ? c->last - 40 : 0; i < c->last; i++) {
+        fprintf(stderr, "%s%d", i == c->first ? " |" : " ", (int)c->wants[i % RND_EXPECT].kind);
+    }
+    fprintf(stderr, "%s%s%s\n", c->fin ? ", half-closed" : "", c->doomed ? ", doomed" : "", c->was_slow ? ", slow" : "");
     const struct want *w = rnd_client_waiting(c) > 0 ? &c->wants[c->first % RND_EXPECT] : NULL;
     sim_fail("client %u: %s; waits for %u, first kind %d id %u n %u; got %zu bytes: %.*s", c->serial, what,
              rnd_client_waiting(c), w ? (int)w->kind : -1, w ? w->id : 0, w ? w->n : 0, got.n,
@@ -26,11 +32,17 @@ static size_t length_of(const struct rnd *r, uint32_t id) {
 }
 
 size_t rnd_key(const struct rnd *r, uint32_t id, char *to, size_t room) {
+    if (r->tag[id] != 0) {
+        return (size_t)snprintf(to, room, "u:%u:{%u}:%zu", id, r->tag[id], length_of(r, id));
+    }
     return (size_t)snprintf(to, room, "u:%u:%zu", id, length_of(r, id));
 }
 
 void rnd_client_drop(struct rnd_client *c) {
     sim_peer_free(&c->conn);
+    for (; c->first < c->last; c->first++) {
+        rnd_more_failed(c, &c->wants[c->first % RND_EXPECT]);
+    }
     mem_free(c->out);
     c->first = c->last = 0;
     c->seq = c->seq_ok = 0;
@@ -38,6 +50,11 @@ void rnd_client_drop(struct rnd_client *c) {
     c->out = NULL;
     c->out_len = c->out_off = 0;
     c->slow = c->was_slow = c->fin = c->last_sent = c->doomed = false;
+    c->profile = 0;
+    c->profiles = 1;
+    c->changing = 0;
+    c->watching = c->changed = c->unsure = false;
+    snprintf(c->cursor, sizeof(c->cursor), "0");
 }
 
 /* ---- asking ---- */
@@ -60,28 +77,51 @@ static void make_arg(struct rnd_client *c, struct slice s) {
     make_str(c, "\r\n");
 }
 
-static void make_command(struct rnd_client *c, const char *name, uint32_t args) {
-    char t[32];
-    snprintf(t, sizeof(t), "*%u\r\n", args + 1);
+void rnd_make(struct rnd_client *c, const char *fmt, ...) {
+    char t[200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(t, sizeof(t), fmt, ap);
+    va_end(ap);
     make_str(c, t);
+}
+
+void rnd_make_arg(struct rnd_client *c, const char *fmt, ...) {
+    char t[200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(t, sizeof(t), fmt, ap);
+    va_end(ap);
+    make_arg(c, slice_str(t));
+}
+
+void rnd_make_command(struct rnd_client *c, const char *name, uint32_t args) {
+    rnd_make(c, "*%u\r\n", args + 1);
     make_arg(c, slice_str(name));
 }
 
-static struct want *want(struct rnd_client *c, enum want_kind kind, uint32_t id, uint32_t n) {
+uint32_t rnd_ids(struct rnd *r, struct rnd_client *c, uint32_t n) {
+    uint32_t id = r->next_id;
+    r->next_id += n;
+    memset(r->profiles + id, c->profiles, n);
+    return id;
+}
+
+struct want *rnd_want(struct rnd_client *c, enum want_kind kind, uint32_t id, uint32_t n) {
     struct want *w = &c->wants[c->last++ % RND_EXPECT];
     *w = (struct want){.kind = kind, .id = id, .n = n};
     return w;
 }
 
 static void want_text(struct rnd_client *c, const char *text) {
-    want(c, WANT_TEXT, 0, 0)->text = text;
+    rnd_want(c, WANT_TEXT, 0, 0)->text = text;
 }
 
 void rnd_client_open(struct rnd *r, struct rnd_client *c) {
     c->conn = sim_connect(world_listen(r->world, NULL), (int)sim_below(r->workers));
     c->serial++;
     if (c->conn != NULL && r->password != NULL) {
-        make_command(c, "auth", 1);
+        rnd_make_command(c, "auth", 1);
         make_arg(c, slice_str(r->password));
         want_text(c, "+OK\r\n");
     }
@@ -93,19 +133,17 @@ static void key_arg(struct rnd *r, struct rnd_client *c, uint32_t id) {
 }
 
 static void ask_keys(struct rnd *r, struct rnd_client *c, const char *name, enum want_kind kind, uint32_t n) {
-    uint32_t id = r->next_id;
-    r->next_id += n;
-    make_command(c, name, n);
+    uint32_t id = rnd_ids(r, c, n);
+    rnd_make_command(c, name, n);
     for (uint32_t i = 0; i < n; i++) {
         key_arg(r, c, id + i);
     }
-    want(c, kind, id, n);
+    rnd_want(c, kind, id, n);
 }
 
 static void ask_set(struct rnd *r, struct rnd_client *c, const char *name, uint32_t n) {
-    uint32_t id = r->next_id;
-    r->next_id += n;
-    make_command(c, name, n * 2);
+    uint32_t id = rnd_ids(r, c, n);
+    rnd_make_command(c, name, n * 2);
     for (uint32_t i = 0; i < n; i++) {
         size_t len = length_of(r, id + i);
         uint8_t *v = mem_zalloc(len + 1);
@@ -113,15 +151,14 @@ static void ask_set(struct rnd *r, struct rnd_client *c, const char *name, uint3
         make_arg(c, slice(v, len));
         mem_free(v);
     }
-    want(c, WANT_OK, id, n);
+    rnd_want(c, WANT_OK, id, n);
 }
 
 static void ask_incr(struct rnd *r, struct rnd_client *c) {
-    char key[32];
-    snprintf(key, sizeof(key), "n:%u", r->next_id);
-    make_command(c, "INCR", 1);
-    make_arg(c, slice_str(key));
-    want(c, WANT_ONE, r->next_id++, 1);
+    uint32_t id = rnd_ids(r, c, 1);
+    rnd_make_command(c, "INCR", 1);
+    rnd_make_arg(c, "n:%u", id);
+    rnd_want(c, WANT_ONE, id, 1);
 }
 
 static void ask_odd(struct rnd *r, struct rnd_client *c) {
@@ -131,28 +168,28 @@ static void ask_odd(struct rnd *r, struct rnd_client *c) {
         want_text(c, "+PONG\r\n");
         break;
     case 1:
-        make_command(c, "nosuchcommand", 0);
-        want(c, WANT_ERROR, 0, 0);
+        rnd_make_command(c, "nosuchcommand", 0);
+        rnd_want(c, WANT_ERROR, 0, 0);
         break;
     case 2:
-        make_command(c, "get", 0); /* wrong number of arguments */
-        want(c, WANT_ERROR, 0, 0);
+        rnd_make_command(c, "get", 0); /* wrong number of arguments */
+        rnd_want(c, WANT_ERROR, 0, 0);
         break;
     case 3:
-        make_command(c, "PING", 1);
+        rnd_make_command(c, "PING", 1);
         make_arg(c, slice_str("hello"));
         want_text(c, "$5\r\nhello\r\n");
         break;
     case 4:
         if (sim_below(8) == 0) {
             make_str(c, "*1\r\n$x\r\n"); /* a broken frame */
-            want(c, WANT_ERROR, 0, 0)->closes = true;
+            rnd_want(c, WANT_ERROR, 0, 0)->closes = true;
             c->doomed = true;
         }
         break;
     default:
         if (sim_below(8) == 0) {
-            make_command(c, "QUIT", 0);
+            rnd_make_command(c, "QUIT", 0);
             want_text(c, "+OK\r\n");
             c->wants[(c->last - 1) % RND_EXPECT].closes = true;
             c->doomed = true;
@@ -166,21 +203,25 @@ static void ask_seq(struct rnd *r, struct rnd_client *c) {
     snprintf(key, sizeof(key), "x:%u:%u", (unsigned)(c - r->clients), c->serial);
     if (sim_below(2) == 0 && c->seq < 255) {
         snprintf(n, sizeof(n), "%u", ++c->seq);
-        make_command(c, "SET", 2);
+        rnd_make_command(c, "SET", 2);
         make_arg(c, slice_str(key));
         make_arg(c, slice_str(n));
-        want(c, WANT_SEQ_SET, c->seq, 1);
+        rnd_want(c, WANT_SEQ_SET, c->seq, 1);
     } else {
-        make_command(c, "GET", 1);
+        rnd_make_command(c, "GET", 1);
         make_arg(c, slice_str(key));
-        want(c, WANT_SEQ_GET, c->seq, 1);
+        rnd_want(c, WANT_SEQ_GET, c->seq, 1);
     }
 }
 
 static void ask_redis(struct rnd *r, struct rnd_client *c) {
     static const char *const counted[] = {"DEL", "UNLINK", "EXISTS", "touch"};
-    if (r->fixed && sim_below(3) == 0) {
+    if (r->fixed && c->profiles == 1 && sim_below(3) == 0) {
         ask_seq(r, c);
+        return;
+    }
+    if (sim_below(3) == 0) {
+        rnd_more_ask(r, c);
         return;
     }
     switch (sim_below(10)) {
@@ -220,7 +261,7 @@ static void mc_key(struct rnd *r, struct rnd_client *c, const char *before, uint
 
 static void mc_set(struct rnd *r, struct rnd_client *c, bool noreply) {
     char t[64];
-    uint32_t id = r->next_id++;
+    uint32_t id = rnd_ids(r, c, 1);
     size_t len = length_of(r, id);
     uint8_t *v = mem_zalloc(len + 1);
     mc_key(r, c, "set ", id, "");
@@ -230,26 +271,28 @@ static void mc_set(struct rnd *r, struct rnd_client *c, bool noreply) {
     make_str(c, "\r\n");
     mem_free(v);
     if (!noreply) {
-        want(c, WANT_OK, id, 1);
+        rnd_want(c, WANT_OK, id, 1);
     }
 }
 
 static void ask_memcached(struct rnd *r, struct rnd_client *c) {
-    uint32_t n = 1 + sim_below(10), id = r->next_id;
-    switch (sim_below(8)) {
+    uint32_t n = 1 + sim_below(10), id;
+    switch (sim_below(9)) {
     case 0:
     case 1:
-        mc_key(r, c, "get ", r->next_id++, "\r\n");
-        want(c, WANT_VALUE, id, 1);
+        id = rnd_ids(r, c, 1);
+        mc_key(r, c, "get ", id, "\r\n");
+        rnd_want(c, WANT_VALUE, id, 1);
         break;
     case 2:
     case 3:
+        id = rnd_ids(r, c, n);
         make_str(c, "get");
         for (uint32_t i = 0; i < n; i++) {
-            mc_key(r, c, " ", r->next_id++, "");
+            mc_key(r, c, " ", id + i, "");
         }
         make_str(c, "\r\n");
-        want(c, n == 1 ? WANT_VALUE : WANT_VALUES, id, n);
+        rnd_want(c, n == 1 ? WANT_VALUE : WANT_VALUES, id, n);
         break;
     case 4:
         mc_set(r, c, false);
@@ -258,8 +301,12 @@ static void ask_memcached(struct rnd *r, struct rnd_client *c) {
         mc_set(r, c, true);
         break;
     case 6:
-        mc_key(r, c, "delete ", r->next_id++, "\r\n");
-        want(c, WANT_DELETED, id, 1);
+        id = rnd_ids(r, c, 1);
+        mc_key(r, c, "delete ", id, "\r\n");
+        rnd_want(c, WANT_DELETED, id, 1);
+        break;
+    case 7:
+        rnd_more_ask_quiet(r, c);
         break;
     default:
         make_str(c, "nosuchcommand\r\n");
@@ -268,7 +315,7 @@ static void ask_memcached(struct rnd *r, struct rnd_client *c) {
 }
 
 void rnd_client_ask(struct rnd *r, struct rnd_client *c) {
-    if (c->doomed || c->last_sent || rnd_client_waiting(c) + 16 > RND_EXPECT || r->next_id + 32 > RND_IDS) {
+    if (c->doomed || c->last_sent || rnd_client_waiting(c) + 40 > RND_EXPECT || r->next_id + 64 > RND_IDS) {
         return;
     }
     r->memcached ? ask_memcached(r, c) : ask_redis(r, c);
@@ -292,14 +339,7 @@ void rnd_client_send(struct rnd *r, struct rnd_client *c, size_t n) {
 
 /* ---- judging ---- */
 
-enum got { GOT_MORE, GOT_GOOD, GOT_WRONG };
-
-struct reader {
-    struct slice in;
-    size_t pos;
-};
-
-static bool line_at(struct reader *rd, struct slice *line) {
+bool rnd_line(struct reader *rd, struct slice *line) {
     const uint8_t *p = rd->in.p + rd->pos;
     const uint8_t *lf = rd->pos < rd->in.n ? memchr(p, '\n', rd->in.n - rd->pos) : NULL;
     if (lf == NULL) {
@@ -310,7 +350,7 @@ static bool line_at(struct reader *rd, struct slice *line) {
     return true;
 }
 
-static bool value_is(struct rnd *r, uint32_t id, struct slice v) {
+bool rnd_value_is(struct rnd *r, uint32_t id, struct slice v) {
     char key[48];
     size_t len, kn = rnd_key(r, id, key, sizeof(key));
     uint8_t *should;
@@ -323,10 +363,10 @@ static bool value_is(struct rnd *r, uint32_t id, struct slice v) {
 }
 
 /* "$N\r\n...\r\n" with the value of this id. */
-static enum got bulk(struct rnd *r, struct reader *rd, uint32_t id) {
+enum got rnd_bulk(struct rnd *r, struct reader *rd, uint32_t id) {
     struct slice line;
     uint64_t n;
-    if (!line_at(rd, &line)) {
+    if (!rnd_line(rd, &line)) {
         return GOT_MORE;
     }
     if (line.p[0] != '$' || line.n < 4 || !num_u64(slice(line.p + 1, line.n - 3), &n)) {
@@ -335,7 +375,7 @@ static enum got bulk(struct rnd *r, struct reader *rd, uint32_t id) {
     if (rd->in.n < rd->pos + n + 2) {
         return GOT_MORE;
     }
-    bool same = value_is(r, id, slice(rd->in.p + rd->pos, n));
+    bool same = rnd_value_is(r, id, slice(rd->in.p + rd->pos, n));
     rd->pos += n + 2;
     return same ? GOT_GOOD : GOT_WRONG;
 }
@@ -343,7 +383,7 @@ static enum got bulk(struct rnd *r, struct reader *rd, uint32_t id) {
 static enum got array(struct rnd *r, struct reader *rd, const struct want *w) {
     struct slice line;
     char t[32];
-    if (w->n == 0 || !line_at(rd, &line)) {
+    if (w->n == 0 || !rnd_line(rd, &line)) {
         return GOT_MORE;
     }
     snprintf(t, sizeof(t), "*%u\r\n", w->n);
@@ -351,7 +391,7 @@ static enum got array(struct rnd *r, struct reader *rd, const struct want *w) {
         return GOT_WRONG;
     }
     for (uint32_t i = 0; i < w->n; i++) {
-        enum got g = bulk(r, rd, w->id + i);
+        enum got g = rnd_bulk(r, rd, w->id + i);
         if (g != GOT_GOOD) {
             return g;
         }
@@ -364,7 +404,7 @@ static enum got blocks(struct rnd *r, struct reader *rd, const struct want *w) {
     uint32_t seen = 0;
     for (;;) {
         struct slice line;
-        if (!line_at(rd, &line)) {
+        if (!rnd_line(rd, &line)) {
             return GOT_MORE;
         }
         if (slice_is(line, "END\r\n")) {
@@ -381,7 +421,7 @@ static enum got blocks(struct rnd *r, struct reader *rd, const struct want *w) {
         if (rd->in.n < rd->pos + len + 2) {
             return GOT_MORE;
         }
-        if (!value_is(r, id, slice(rd->in.p + rd->pos, len))) {
+        if (!rnd_value_is(r, id, slice(rd->in.p + rd->pos, len))) {
             return GOT_WRONG;
         }
         rd->pos += len + 2;
@@ -389,7 +429,7 @@ static enum got blocks(struct rnd *r, struct reader *rd, const struct want *w) {
     }
 }
 
-static enum got text(struct reader *rd, const char *want_line) {
+enum got rnd_text(struct reader *rd, const char *want_line) {
     size_t n = strlen(want_line);
     size_t have = rd->in.n - rd->pos;
     if (memcmp(rd->in.p + rd->pos, want_line, have < n ? have : n) != 0) {
@@ -407,7 +447,7 @@ static bool is_error(const struct rnd *r, struct slice line) {
 static enum got seq_value(const struct rnd_client *c, struct reader *rd, uint32_t asked) {
     struct slice line, value;
     uint64_t v;
-    if (!line_at(rd, &line)) {
+    if (!rnd_line(rd, &line)) {
         return GOT_MORE;
     }
     if (slice_is(line, "$-1\r\n")) {
@@ -416,7 +456,7 @@ static enum got seq_value(const struct rnd_client *c, struct reader *rd, uint32_
     if (line.p[0] != '$') {
         return GOT_WRONG;
     }
-    if (!line_at(rd, &value)) {
+    if (!rnd_line(rd, &value)) {
         return GOT_MORE;
     }
     if (value.n < 3 || !num_u64(slice(value.p, value.n - 2), &v) || v > asked) {
@@ -429,8 +469,8 @@ static enum got judge(struct rnd *r, struct rnd_client *c, struct reader *rd, co
     char t[32];
     struct slice line;
     struct reader look = *rd;
-    if (w->kind != WANT_TEXT) {
-        if (!line_at(&look, &line)) {
+    if (w->kind != WANT_TEXT && w->kind != WANT_QUIET) {
+        if (!rnd_line(&look, &line)) {
             return GOT_MORE;
         }
         if (is_error(r, line)) {
@@ -439,34 +479,36 @@ static enum got judge(struct rnd *r, struct rnd_client *c, struct reader *rd, co
             if (w->kind == WANT_SEQ_SET) {
                 c->seq_failed[w->id] = true;
             }
+            rnd_more_failed(c, w);
             return w->kind == WANT_ERROR || !r->healthy ? GOT_GOOD : GOT_WRONG;
         }
     }
     switch (w->kind) {
     case WANT_VALUE:
-        return r->memcached ? blocks(r, rd, w) : bulk(r, rd, w->id);
+        return r->memcached ? blocks(r, rd, w) : rnd_bulk(r, rd, w->id);
     case WANT_VALUES:
         return r->memcached ? blocks(r, rd, w) : array(r, rd, w);
     case WANT_OK:
-        return text(rd, r->memcached ? "STORED\r\n" : "+OK\r\n");
+        return rnd_text(rd, r->memcached ? "STORED\r\n" : "+OK\r\n");
     case WANT_DELETED:
-        return text(rd, "DELETED\r\n");
+        return rnd_text(rd, "DELETED\r\n");
     case WANT_COUNT:
         snprintf(t, sizeof(t), ":%u\r\n", w->n);
-        return text(rd, t);
+        return rnd_text(rd, t);
     case WANT_ONE:
-        return text(rd, ":1\r\n");
+        return rnd_text(rd, ":1\r\n");
     case WANT_TEXT:
-        return text(rd, w->text);
+        return rnd_text(rd, w->text);
     case WANT_SEQ_GET:
         return seq_value(c, rd, w->id);
     case WANT_SEQ_SET:
         c->seq_ok = w->id;
-        return text(rd, "+OK\r\n");
+        return rnd_text(rd, "+OK\r\n");
     case WANT_ERROR:
-        break;
+        return GOT_WRONG;
+    default:
+        return rnd_more_judge(r, c, rd, w);
     }
-    return GOT_WRONG;
 }
 
 static const char *refusal(const struct rnd *r) {
@@ -479,11 +521,23 @@ static bool may_be_refusal(const struct rnd *r, struct slice got) {
     return r->limits_clients && got.n > 0 && memcmp(got.p, refusal(r), got.n < n ? got.n : n) == 0;
 }
 
+static bool waits_to_pop(const struct rnd_client *c) {
+    for (uint32_t i = c->first; i < c->last; i++) {
+        if (c->wants[i % RND_EXPECT].kind == WANT_POPPED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The proxy closed: did it have to, or may it? */
 static void closed(struct rnd *r, struct rnd_client *c, struct slice rest) {
     r->sum.closed++;
     bool refused = may_be_refusal(r, rest) && rest.n == strlen(refusal(r));
     bool answered = rnd_client_waiting(c) == 0 && rest.n == 0;
+    if (c->fin && waits_to_pop(c)) {
+        answered = true; /* nobody waits at a server for somebody who half-closed */
+    }
     if (!refused && !(answered && (c->doomed || c->fin)) && !((c->was_slow || r->tight) && !r->healthy)) {
         wrong(r, c, c->doomed || c->fin ? "closed before everything was answered" : "closed without a reason", rest);
     }

@@ -23,7 +23,29 @@ enum want_kind {
     WANT_DELETED, /* memcached delete */
     WANT_SEQ_SET, /* set of this client's own key to id: 1, 2, 3, ... */
     WANT_SEQ_GET, /* get of it: the last one that was set */
+    /* random_more.c */
+    WANT_FINE,      /* +OK */
+    WANT_FREED,     /* +OK, and nothing is watched any more */
+    WANT_QUEUED,    /* of a transaction */
+    WANT_EXEC,      /* n replies, of rnd_item's kinds; nothing when what was watched changed */
+    WANT_WATCHED,   /* +OK, and from here on changes count */
+    WANT_CHANGED,   /* +OK of a change to what is watched */
+    WANT_PROFILE,   /* another database or version; id: enum rnd_change */
+    WANT_PUSHED,    /* how long the list is */
+    WANT_POPPED,    /* [key, element], or nothing in time; id: the key's number, n: of how many */
+    WANT_SET,       /* all members of n "s:" sets */
+    WANT_NO_SET,    /* none */
+    WANT_PAGE,      /* of SCAN: a cursor, and the key that the pattern is */
+    WANT_QUIET,     /* memcached: what n quiet requests have to say, then MN */
 };
+
+/* A profile is two bits: the other database, version 3. */
+enum rnd_change { RND_DB, RND_OTHER_DB, RND_VERSION_2, RND_VERSION_3 };
+#define RND_PROFILE(other_db, version) ((uint8_t)(((other_db) ? 1 : 0) | ((version) == 3 ? 2 : 0)))
+
+#define RND_TAGS 3
+#define RND_QUEUES 4
+#define RND_NEVER 0xffff /* in `txn`: must not be carried out */
 
 struct want {
     enum want_kind kind;
@@ -45,6 +67,12 @@ struct rnd_client {
     bool was_slow;  /* ... at some time: may be closed for it */
     bool fin, last_sent; /* sends no more */
     bool doomed;    /* sent something that closes */
+    uint8_t profile, profiles; /* the one that it has, as far as it knows; bits of all that it may have */
+    uint32_t changing;         /* changes of it that are not answered */
+    bool watching, changed;    /* it knows: its key is watched, and was changed since */
+    bool unsure;               /* a change failed: it may have been made, also later */
+    uint32_t lost_pops;        /* whose answer nobody saw; over all connections */
+    char cursor[24];
 };
 
 struct rnd_server {
@@ -73,6 +101,15 @@ struct rnd {
     struct rnd_server servers[RND_SERVERS];
     uint32_t next_id;
     uint8_t executed[RND_IDS]; /* how many times a server carried out the request with this id */
+    uint8_t profiles[RND_IDS]; /* on connections of which profiles that may be */
+    uint8_t tag[RND_IDS];      /* of its key, 0: none */
+    uint16_t txn[RND_IDS];     /* in which transaction, 0: in none */
+    uint8_t queue[RND_IDS];    /* of an element: where it was pushed */
+    uint8_t taken[RND_IDS];    /* of an element: how many clients got it */
+    uint32_t ntxn, popped, delivered;
+    uint32_t other_db, db;
+    bool owned; /* a key has one server: not `random` */
+    bool changes; /* clients change their profile */
     struct world *world;
     struct random_sum sum;
 };
@@ -86,6 +123,30 @@ void rnd_client_send(struct rnd *, struct rnd_client *, size_t n); /* so many of
 /* Reads and judges what arrived; forgets a connection that ended as it may. */
 void rnd_client_read(struct rnd *, struct rnd_client *);
 void rnd_client_drop(struct rnd_client *); /* forgets connection and wants */
+/* Requests of random_more.c: transactions, pops, profiles, gathers, pages; quiet batches. */
+void rnd_more_ask(struct rnd *, struct rnd_client *);
+void rnd_more_ask_quiet(struct rnd *, struct rnd_client *);
+
+/* For random_more.c: making a request. */
+void rnd_make(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void rnd_make_command(struct rnd_client *, const char *name, uint32_t args);
+void rnd_make_arg(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct want *rnd_want(struct rnd_client *, enum want_kind, uint32_t id, uint32_t n);
+uint32_t rnd_ids(struct rnd *, struct rnd_client *, uint32_t n); /* the first of n new ones */
+
+/* ... and judging the reply. */
+enum got { GOT_MORE, GOT_GOOD, GOT_WRONG };
+struct reader {
+    struct slice in;
+    size_t pos;
+};
+bool rnd_line(struct reader *, struct slice *line);
+enum got rnd_text(struct reader *, const char *);
+enum got rnd_bulk(struct rnd *, struct reader *, uint32_t id); /* "$N\r\n...\r\n" with the value of this id */
+bool rnd_value_is(struct rnd *, uint32_t id, struct slice);
+enum got rnd_more_judge(struct rnd *, struct rnd_client *, struct reader *, const struct want *);
+/* The answer is an error, or the client has gone. */
+void rnd_more_failed(struct rnd_client *, const struct want *);
 static inline uint32_t rnd_client_waiting(const struct rnd_client *c) {
     return c->last - c->first;
 }

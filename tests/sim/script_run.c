@@ -544,6 +544,9 @@ static void finish(struct run *r) {
     world_free(&r->world);
     for (uint32_t side = 0; side < 2; side++) {
         for (uint32_t i = 0; i < n[side]; i++) {
+            for (uint32_t k = 0; k < CONNS_MAX; k++) {
+                model_conn_fini(&all[side][i]->model_conns[k]);
+            }
             model_free(&all[side][i]->model);
             mem_free(all[side][i]);
         }

@@ -8,7 +8,7 @@
 
 #define RND_CLIENTS 12
 #define RND_SERVERS 4
-#define RND_CONNS 256 /* per server, over a whole run */
+#define RND_CONNS 1024 /* per server, over a whole run */
 #define RND_EXPECT 4096
 #define RND_IDS 65536
 

@@ -1,5 +1,5 @@
-/* random_more.c: requests that need a state of the connection or of several servers, and what must come back: transactions, WATCH,
- * pops that wait, databases and versions, set algebra, SCAN; and memcached's quiet batches. */
+/* random_more.c: requests that need a state of the connection or of several servers, and what must come back: transactions,
+ * WATCH, pops that wait, databases and versions, set algebra, SCAN; and memcached's quiet batches. */
 #include "base/num.h"
 #include "random_int.h"
 #include "world.h"
@@ -134,7 +134,7 @@ static enum got judge_exec(struct rnd *r, struct rnd_client *c, struct reader *r
         return GOT_WRONG;
     }
     for (uint32_t i = 0; i < w->n; i++) {
-        enum got g = counts(w->id + i) ? rnd_text(&look, ":1\r\n") : look.pos < look.in.n ? rnd_bulk(r, &look, w->id + i) : GOT_MORE;
+        enum got g = counts(w->id + i) ? rnd_text(&look, ":1\r\n") : rnd_bulk(r, &look, w->id + i);
         if (g != GOT_GOOD) {
             return g;
         }

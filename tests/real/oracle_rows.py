@@ -100,7 +100,7 @@ GROUPS = [
         "acl": "BOGUS", "acl|help": "", "client": "BOGUS", "client|help": "", "cluster": "BOGUS", "cluster|help": "", "command": "[ BOGUS ]", "command|count": "", "command|docs": "get|set; nosuch; [ get get ]",
         "command|getkeys": "MSET a 1 b 2; GET a; EVAL x 1 a; PING x; NOSUCH a", "command|getkeysandflags": "MSET a 1 b 2; SORT a STORE b", "command|help": "", "command|info": "get set; nosuch", "command|list": "[ FILTERBY PATTERN x* ]; FILTERBY X",
         "config": "BOGUS", "config|help": "", "latency": "BOGUS", "latency|help": "", "memory": "BOGUS", "memory|help": "", "memory|usage": "$sl; $- [ SAMPLES 0 ]; $s SAMPLES x", "module": "BOGUS", "module|help": "",
-        "pubsub": "BOGUS", "pubsub|help": "", "slowlog": "BOGUS", "slowlog|help": "", "lolwut": "VERSION 9; VERSION x; VERSION", "ping": "[ <v> ]; a b", "echo": "<v>", "select": "99|x|-1|",
+        "publish": "ch|{t2}ch| <v>; ch", "spublish": "$s <v>", "pubsub": "BOGUS", "pubsub|channels": "[ c* ]; a b", "pubsub|help": "", "pubsub|shardchannels": "[ c* ]", "slowlog": "BOGUS", "slowlog|help": "", "lolwut": "VERSION 9; VERSION x; VERSION", "ping": "[ <v> ]; a b", "echo": "<v>", "select": "99|x|-1|",
     }),
     (1, {
         "keys": "*g*|*|{t1}*|none|*[ab]*|\\*", "dbsize": "", "randomkey": "", "scan": "!x; !0 COUNT 0; !0 COUNT x; !0 BOGUS; !0 MATCH",
@@ -133,8 +133,8 @@ WHY_NOT = {
     "commandlog": "a container that the servers here do not know: its subcommands are kvmux's", "commandlog|help": "see commandlog",
     "wait": "waits for replicas, of which there are none here", "waitaof": "waits for replicas and for disks",
     "script|exists": "what EVAL left in a server's cache differs between one server and four", "script|kill": "ends what another client runs", "function|kill": "ends what another client runs",
-    "publish": "the number of subscribers, see test_pubsub", "spublish": "see publish", "pubsub|channels": "see publish", "pubsub|numpat": "see publish", "pubsub|numsub": "see publish",
-    "pubsub|shardchannels": "see publish", "pubsub|shardnumsub": "see publish",
+    "subscribe": "what a subscriber gets comes by itself: test_channels.py", "unsubscribe": "see subscribe", "psubscribe": "see subscribe", "punsubscribe": "see subscribe", "ssubscribe": "see subscribe",
+    "sunsubscribe": "see subscribe", "pubsub|numpat": "see subscribe", "pubsub|numsub": "see subscribe", "pubsub|shardnumsub": "see subscribe",
 }
 
 # kvmux refuses inside MULTI what concerns several servers; redis says at once what it does not know

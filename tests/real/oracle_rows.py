@@ -47,7 +47,7 @@ GROUPS = [
     }),
     (16, {
         "hdel": "$h ( <m> )", "hexists": "$h <m>", "hget": "$h <m>", "hgetall": "$h", "hincrby": "$h <m> <n>", "hincrbyfloat": "$h <m> 1.5|x|-2|inf", "hkeys": "$h", "hlen": "$h",
-        "hmget": "$h ( <m> )", "hmset": "$h ( <m> <v> ); $h a 1 b", "hrandfield": "!$h; !$h !2|-3|0|x [ WITHVALUES ]", "hscan": "!$h !0|x [ MATCH a*|1? ] !COUNT !1000; $h 0 COUNT 0|x; $h 0 BOGUS",
+        "hmget": "$h ( <m> )", "hmset": "$h ( <m> <v> ); $h a 1 b", "hrandfield": "!$h; !$h !2|-3|0|x [ WITHVALUES ]", "hscan": "!$h !0|x [ MATCH a*|1? ] !COUNT !1000; $h !0 COUNT !0|x; $h !0 BOGUS",
         "hset": "$h ( <m> <v> ); $h ( <m> <v> ); $h <m>", "hsetnx": "$h <m> <v>", "hstrlen": "$h <m>", "hvals": "$h",
     }),
     (18, {
@@ -58,7 +58,7 @@ GROUPS = [
     (18, {
         "sadd": "$g ( <m> ); $g ( <m> ); $g ( <v> )", "scard": "$g", "sdiff": "%g ( %g )", "sdiffstore": "$g $g ( $g )", "sinter": "%g ( %g )", "sintercard": "#%g [ LIMIT 0|1|2|-1|x ]",
         "sinterstore": "$g $g ( $g )", "sismember": "$g <m>", "smembers": "$g", "smismember": "$g ( <m> )", "smove": "$g $g <m>", "spop": "!$g !1000; !$g !0; !$g x|-1; !$-",
-        "srandmember": "!$g; !$g !2|-3|0|x", "srem": "$g ( <m> )", "sscan": "!$g !0|x [ MATCH a*|1? ] !COUNT !1000; $g 0 COUNT 0|x", "sunion": "%g ( %g )", "sunionstore": "$g $g ( $g )",
+        "srandmember": "!$g; !$g !2|-3|0|x", "srem": "$g ( <m> )", "sscan": "!$g !0|x [ MATCH a*|1? ] !COUNT !1000; $g !0 COUNT !0|x", "sunion": "%g ( %g )", "sunionstore": "$g $g ( $g )",
     }),
     (24, {
         "zadd": "$y !0 <m> [ !0 <m> ]; $z [ NX|XX ] [ GT|LT ] [ CH ] ( <sa> <m> ); $z ( <sa> <m> ); $z INCR <sa> <m> [ 2 b ]", "zcard": "$z", "zcount": "$z <sc> <sc>", "zdiff": "#%zg [ WITHSCORES ]", "zdiffstore": "$z #$zg",
@@ -68,7 +68,7 @@ GROUPS = [
         "zrange": "$z <i> <i> [ REV ] [ WITHSCORES ]; $z <sc> <sc> BYSCORE [ REV ] [ LIMIT 0|1|-1 <i> ] [ WITHSCORES ]; $y <lex> <lex> BYLEX [ REV ] [ LIMIT 0 2 ]; $z <i> <i> LIMIT 0 1",
         "zrangebylex": "$y <lex> <lex> [ LIMIT 0|1 <i> ]", "zrangebyscore": "$z <sc> <sc> [ WITHSCORES ] [ LIMIT 0|1 <i> ]", "zrangestore": "$z $z <i> <i>; $z $z <sc> <sc> BYSCORE; $z $y <lex> <lex> BYLEX",
         "zrank": "$z <m>", "zrem": "$z ( <m> )", "zremrangebylex": "$y <lex> <lex>", "zremrangebyrank": "$z <i> <i>", "zremrangebyscore": "$z <sc> <sc>", "zrevrange": "$z <i> <i> [ WITHSCORES ]",
-        "zrevrangebylex": "$y <lex> <lex>", "zrevrangebyscore": "$z <sc> <sc> [ WITHSCORES ]", "zrevrank": "$z <m>", "zscan": "!$z !0|x [ MATCH a*|1? ] !COUNT !1000; $z 0 COUNT 0", "zscore": "$z <m>",
+        "zrevrangebylex": "$y <lex> <lex>", "zrevrangebyscore": "$z <sc> <sc> [ WITHSCORES ]", "zrevrank": "$z <m>", "zscan": "!$z !0|x [ MATCH a*|1? ] !COUNT !1000; $z !0 COUNT !0", "zscore": "$z <m>",
         "zunion": "#%zg [ WEIGHTS <weights> ] [ AGGREGATE SUM|MIN|MAX|AVG ] [ WITHSCORES ]", "zunionstore": "$z #$zg [ WEIGHTS <weights> ] [ AGGREGATE SUM|MIN|MAX ]",
     }),
     (7, {

@@ -171,7 +171,7 @@ void channel_publish(struct feed *f, const struct push *push, struct buf *b, str
         struct rope *form = &forms[c->session.version != 0];
         if (form->n == 0) {
             struct out out = {form, &set->stage};
-            set->pool->front->channels->tell(c->session.version, b, message, &out);
+            c->front->channels->tell(c->session.version, b, message, &out);
         }
         subscriber_tell(c, form);
     }

@@ -92,6 +92,10 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     }
     m->rules = c->pool->conf->rules;
     m->learned = c->pool->learned;
+    if (UNLIKELY(c->front == NULL) && in.n > 0) {
+        const struct proto *front = c->pool->front;
+        c->front = front->other != NULL && in.p[0] == front->other_byte ? front->other : front;
+    }
     while (used < in.n && c->state == CLIENT_OPEN) {
         if (UNLIKELY(client_full(c))) {
             if (client_blocked(c) && in.n - used < UNREAD_MAX) {
@@ -102,7 +106,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
             break;
         }
         struct slice rest = slice(in.p + used, in.n - used);
-        enum parse_rc rc = c->pool->front->parse_req(&c->parser, rest, m);
+        enum parse_rc rc = c->front->parse_req(&c->parser, rest, m);
         if (rc == PARSE_MORE) {
             if (m->need > 0) {
                 stream_need(&c->stream, (size_t)m->need);
@@ -310,7 +314,7 @@ static void client_turn_away(struct client *c) {
     c->nreqs++;
     queue_push(&c->fifo, &r->client_link);
     struct out out = {&r->bytes, &c->stage};
-    pool->front->error(REASON_MAX_CLIENTS, &out);
+    pool->front->error(REASON_MAX_CLIENTS, NULL, 0, &out);
     req_done(r);
     client_finish(c, REASON_MAX_CLIENTS);
     c->refused = true; /* while it lingers it must not keep others out */

@@ -18,6 +18,7 @@ enum client_state { CLIENT_OPEN, CLIENT_EOF, CLIENT_CLOSING, CLIENT_LINGER, CLIE
 struct client {
     struct stream stream;
     struct pool *pool;
+    const struct proto *front; /* what it speaks; NULL: it has not said a byte */
     struct list link;       /* of the pool's clients; after close: of the worker's dead */
     struct list flush_link; /* of the clients to be written at the end of this turn */
     struct queue fifo;      /* requests in the order in which they came = order of the answers */

@@ -21,7 +21,7 @@ void dispatch_to(struct server *s, struct req *r, struct buf *b, const struct ms
     }
     if (keys != NULL || (m->flags & MSG_REWRITE)) {
         struct out out = {&r->bytes, &u->stage};
-        s->pool->back->build(m, b, keys, nkeys, &out);
+        c->front->build(m, b, keys, nkeys, &out);
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
     }
@@ -84,7 +84,7 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
     };
     struct out out = {&r->bytes, &c->stage};
     struct session next = c->session;
-    bool close = pool->front->local(m, &next, &facts, &out);
+    bool close = c->front->local(m, &next, &facts, &out);
     greet_start(r, &next);
     return close;
 }
@@ -133,6 +133,9 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     case ROUTE_SAME:
         dispatch_same(r, b, m);
         return;
+    case ROUTE_TRANSLATE:
+        fan_one(r, b, m);
+        return;
     case ROUTE_GATHER:
         /* `random` has no owners that could be asked */
         if (conf->cross_shard == CROSS_GATHER && conf->distribution != DIST_RANDOM) {
@@ -168,6 +171,7 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
     struct pool *pool = c->pool;
     struct req *r = req_new(pool, m->cmd, c);
     r->size = (uint32_t)m->raw.n;
+    r->tag = m->tag;
     r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : (m->flags & MSG_QUIET) ? REQ_QUIET : 0;
     r->profile = session_profile(&c->session);
     c->nreqs++;

@@ -18,7 +18,6 @@ struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys) {
     f->nkeys = nkeys;
     f->owner = nkeys > 0 ? (uint16_t *)(void *)((char *)f + head) : NULL;
     whole->fan = f;
-    metric_add(&whole->pool->stats.v[POOL_fragments], nparts);
     return f;
 }
 
@@ -127,9 +126,10 @@ void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
     }
     order_keys(owners, m->nkeys, nparts, start, keys);
     struct fan *f = fan_new(whole, nparts, m->nkeys);
+    metric_add(&pool->stats.v[POOL_fragments], nparts);
     if (m->cmd->merge == MERGE_GATHER) {
         struct out out = {&f->request, &whole->client->stage};
-        pool->back->build(m, b, NULL, 0, &out);
+        whole->client->front->build(m, b, NULL, 0, &out);
     }
     for (uint32_t i = 0; i < m->nkeys; i++) {
         f->owner[i] = (uint16_t)owners[i];
@@ -142,9 +142,26 @@ void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
     }
 }
 
+void fan_one(struct req *whole, struct buf *b, const struct msg *m) {
+    struct pool *pool = whole->pool;
+    struct slice key = m->nkeys > 0 ? msg_key(m, 0) : slice_str(ANY_KEY);
+    uint32_t s = ring_pick(pool->ring, &pool->worker->rng, key);
+    struct fan *f = fan_new(whole, 1, 0);
+    if (m->cmd->flags & CMD_KEY_BACK) {
+        rope_add_copy(&f->request, &whole->client->stage, key);
+    }
+    struct req *part = fan_part_new(f, 0);
+    if (UNLIKELY(s == RING_NONE)) {
+        req_fail(part, REASON_EJECTED);
+    } else {
+        dispatch_to(&pool->servers[s], part, b, m, NULL, 0);
+    }
+}
+
 void fan_all(struct req *whole, struct buf *b, const struct msg *m) {
     struct pool *pool = whole->pool;
     struct fan *f = fan_new(whole, pool->nservers, 0);
+    metric_add(&pool->stats.v[POOL_fragments], pool->nservers);
     for (uint32_t s = 0; s < pool->nservers; s++) {
         fan_part_new(f, s);
     }
@@ -171,7 +188,8 @@ void fan_walk(struct req *whole, struct buf *b, const struct msg *m) {
 static void fan_merge(struct fan *f) {
     struct req *whole = f->whole;
     struct pool *pool = whole->pool;
-    struct part *parts = mem_zalloc(f->nparts * sizeof *parts);
+    struct part one = {0};
+    struct part *parts = f->nparts == 1 ? &one : mem_zalloc(f->nparts * sizeof *parts);
     bool failed = false;
     for (uint32_t i = 0; i < f->nparts; i++) {
         parts[i].failed = f->parts[i].failed;
@@ -190,12 +208,15 @@ static void fan_merge(struct fan *f) {
         .miss_on_failure = pool->conf->multiget_failure == FAILURE_MISS,
         .dice = rng_u32(&pool->worker->rng),
         .walk = {f->walk_place, f->walk_next},
+        .tag = whole->tag,
     };
     struct buf *request;
     in.request = rope_flat(&f->request, &pool->worker->bufs, &request);
     struct out out = {&whole->bytes, &whole->client->stage};
-    pool->front->merge(&in, &out);
-    mem_free(parts);
+    whole->client->front->merge(&in, &out);
+    if (parts != &one) {
+        mem_free(parts);
+    }
 }
 
 static void fan_part_ended(struct fan *f, struct req *part) {

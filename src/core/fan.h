@@ -22,7 +22,7 @@ struct fan {
     bool proof;           /* of transactions (txn.h) */
     uint32_t walk_place, walk_next; /* of a walk: ids of the server that was asked and of the one behind it */
     size_t bytes;                   /* of the replies so far */
-    struct rope request;            /* MERGE_GATHER: all of it */
+    struct rope request;            /* what fan_in.request says */
     uint16_t *owner; /* part of each key, in request order; NULL: the parts have no keys of their own */
     struct fan_part parts[];
 };
@@ -30,6 +30,8 @@ struct fan {
 /* Groups the keys of a request by server and sends each server its part (with CMD_EACH, each key's server its key); one
  * server: the request goes untouched. */
 void fan_split(struct req *, struct buf *, const struct msg *);
+/* Sends the request to the one server of its key; the reply is translated. */
+void fan_one(struct req *, struct buf *, const struct msg *);
 /* Sends the whole request to every server. */
 void fan_all(struct req *, struct buf *, const struct msg *);
 /* Sends it to the one server that msg->walk names. */

@@ -97,5 +97,5 @@ void greet_done(struct fan *f) {
         why = f->next->version != c->session.version ? REASON_NO_VERSION : REASON_NO_DATABASE;
     }
     struct out out = {&whole->bytes, &c->stage};
-    whole->pool->front->error(why, &out);
+    c->front->error(why, whole->cmd, whole->tag, &out);
 }

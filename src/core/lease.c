@@ -93,10 +93,9 @@ struct server *lease_server(const struct client *c) {
 static void lease_send(struct req *r, struct buf *b, const struct msg *m, bool deadline) {
     struct client *c = r->client;
     struct uplink *u = c->lease->uplink;
-    struct pool *pool = c->pool;
     struct out out = {&r->bytes, &u->stage};
     if (m->flags & MSG_REWRITE) {
-        pool->back->build(m, b, NULL, 0, &out);
+        c->front->build(m, b, NULL, 0, &out);
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
     }
@@ -160,7 +159,7 @@ void lease_unwatch(struct req *r, struct buf *b, const struct msg *m) {
     struct client *c = r->client;
     if (c->lease == NULL || c->lease->uplink == NULL) {
         lease_drop(c);
-        rope_add_copy(&r->bytes, &c->stage, slice_str(c->pool->front->txn.dropped));
+        rope_add_copy(&r->bytes, &c->stage, slice_str(c->front->txn.dropped));
         req_done(r);
         return;
     }

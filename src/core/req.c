@@ -70,7 +70,7 @@ void req_fail(struct req *r, enum reason why) {
         metric_add(&r->pool->stats.v[refused ? POOL_refused_commands : POOL_forward_error], 1);
         if (!(r->flags & REQ_SILENT)) {
             struct out out = {&r->bytes, &r->client->stage};
-            r->pool->front->error(why, &out);
+            r->client->front->error(why, r->cmd, r->tag, &out);
         }
     }
     req_settle(r);

@@ -22,7 +22,7 @@ static uint32_t count_shown(const struct subscriber *sub, enum channel_kind kind
 static void confirm(struct subscriber *sub, struct req *r, enum channel_kind kind, bool on, struct slice name) {
     struct client *c = sub->client;
     struct out out = {&r->bytes, &c->stage};
-    c->pool->front->channels->confirm(c->session.version, kind, on, name, count_shown(sub, kind), &out);
+    c->front->channels->confirm(c->session.version, kind, on, name, count_shown(sub, kind), &out);
 }
 
 /* Its answer is a message like the others: none of them may overtake it. */

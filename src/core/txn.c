@@ -31,10 +31,10 @@ void txn_free(struct txn **tp) {
     }
 }
 
-static void keep(struct txn *t, struct rope *to, struct pool *pool, struct buf *b, const struct msg *m) {
+static void keep(struct txn *t, struct rope *to, const struct proto *front, struct buf *b, const struct msg *m) {
     struct out out = {to, &t->stage};
     if (m->flags & MSG_REWRITE) {
-        pool->back->build(m, b, NULL, 0, &out);
+        front->build(m, b, NULL, 0, &out);
     } else {
         rope_add(to, &t->stage, b, m->raw);
     }
@@ -60,8 +60,8 @@ static void txn_begin(struct client *c, struct req *r, struct buf *b, const stru
     c->txn = mem_zalloc(sizeof *c->txn);
     stage_init(&c->txn->stage, &c->pool->worker->bufs);
     c->txn->server = RING_NONE;
-    keep(c->txn, &c->txn->open, c->pool, b, m);
-    say(r, c->pool->front->txn.begun);
+    keep(c->txn, &c->txn->open, c->front, b, m);
+    say(r, c->front->txn.begun);
 }
 
 /* The server that all keys of a request are on. NONE and `*why`: there is none. */
@@ -115,10 +115,10 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
         refuse(c, r, why);
         return;
     }
-    keep(t, &t->bytes, c->pool, b, m);
+    keep(t, &t->bytes, c->front, b, m);
     t->size += m->raw.n;
     t->count++;
-    say(r, c->pool->front->txn.kept);
+    say(r, c->front->txn.kept);
 }
 
 /* ---- running ---- */
@@ -214,9 +214,9 @@ static void txn_run(struct client *c, struct req *r, struct buf *b, const struct
         return;
     } else if (t->count == 0 && c->lease == NULL) { /* (one that watches asks whether something changed) */
         txn_free(&c->txn);
-        say(r, c->pool->front->txn.empty);
+        say(r, c->front->txn.empty);
     } else {
-        keep(t, &t->run, c->pool, b, m);
+        keep(t, &t->run, c->front, b, m);
         struct uplink *u = txn_uplink(c, r);
         if (u != NULL && u->profile->takes_txn) {
             txn_send(c, r, u);
@@ -255,7 +255,7 @@ static void txn_drop(struct client *c, struct req *r) {
     }
     txn_free(&c->txn);
     lease_drop(c);
-    say(r, c->pool->front->txn.dropped);
+    say(r, c->front->txn.dropped);
 }
 
 void txn_take(struct client *c, struct req *r, struct buf *b, const struct msg *m) {

@@ -140,16 +140,27 @@ bool mc_store_read(const struct msg *m, struct mc_store *out) {
     return out->length >= 0 && out->length <= INT32_MAX - 2;
 }
 
+/* What is said does not hang on the request. */
+static void error(enum reason why, const struct cmd *cmd, uint32_t tag, struct out *o) {
+    (void)cmd;
+    (void)tag;
+    mc_error(why, o);
+}
+
+extern const struct proto proto_mcb;
+
 const struct proto proto_mc = {
     .name = "memcached",
     .cmds = mc_cmds,
     .ncmds = MC_IDS,
+    .other = &proto_mcb,
+    .other_byte = 0x80, /* no text begins so; memcached itself tells the two apart by it */
     .parse_req = mc_parse_req,
     .parse_rsp = mc_parse_rsp,
     .build = mc_build,
     .merge = mc_merge,
     .local = mc_local,
-    .error = mc_error,
+    .error = error,
     .greet = mc_greet,
     .probe = mc_probe,
 };

@@ -41,6 +41,7 @@ enum route {
     ROUTE_ONE,   /* the server of its first key */
     ROUTE_SPLIT, /* keys grouped by server, replies merged in request order */
     ROUTE_SAME,  /* all keys on one server, else REASON_CROSS_SLOT */
+    ROUTE_TRANSLATE, /* the server of its first key, or as ANY; its reply is the server's words, not the client's: MERGE_TRANSLATE */
     ROUTE_GATHER, /* keys grouped by server, each server asked for what its keys can answer, the answer computed */
     ROUTE_ANY,   /* the server that owns the literal key "placeholder" (nutcracker's rule, compat part 5.2) */
     ROUTE_ALL,   /* every server, merged */
@@ -69,6 +70,7 @@ enum merge {
     MERGE_PICK,   /* one that is not null, any of them; else null */
     MERGE_GATHER, /* computed: needs fan_in.request */
     MERGE_CURSOR, /* a page of one server: needs fan_in.walk */
+    MERGE_TRANSLATE, /* the client speaks another protocol than the servers: needs fan_in.tag, and fan_in.request with CMD_KEY_BACK */
 };
 
 /* Bits of cmd.flags. */
@@ -82,6 +84,7 @@ enum {
     CMD_FLUSH = 1u << 6,       /* empties servers: a pool may deny it */
     CMD_EACH = 1u << 7,        /* ROUTE_GATHER: each key is a part of its own */
     CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
+    CMD_KEY_BACK = 1u << 9,    /* MERGE_TRANSLATE: the answer repeats the key */
     CMD_PATTERN = 1u << 16,    /* ROUTE_JOIN, ROUTE_PART: the names are patterns of channels ... */
     CMD_SHARD = 1u << 17,      /* ... or channels of a shard */
     CMD_ANYWHERE = 1u << 18,   /* its key says where it is sent, not where data is: in a transaction any server will do */
@@ -133,6 +136,7 @@ struct msg {
         uint64_t at;    /* the server's own cursor */
         uint32_t place; /* id of the server; 0: the first one */
     } walk; /* ROUTE_CURSOR */
+    uint32_t tag;                        /* the codec's own: what the answer must repeat, whoever makes it */
     uint64_t need;                       /* after MORE: the message has at least so many bytes; 0: unknown */
     char answer[512];                    /* after BAD, and for ROUTE_REPLY: the whole reply to send */
     uint32_t answer_len;
@@ -242,7 +246,8 @@ struct fan_in {
     const uint16_t *owner; /* for each key in request order: which part has it; NULL for ROUTE_ALL */
     uint32_t nkeys;
     bool miss_on_failure; /* a failed part counts as misses instead of failing the whole request */
-    struct slice request; /* MERGE_GATHER: what build makes of all of it */
+    struct slice request; /* MERGE_GATHER: what build makes of all of it; MERGE_TRANSLATE with CMD_KEY_BACK: its key */
+    uint32_t tag;         /* the request's msg.tag */
     uint32_t dice;        /* MERGE_PICK: any number */
     struct {
         uint32_t place, next; /* ids of the server that was asked and of the one behind it; next 0: there is none */
@@ -286,11 +291,15 @@ struct proto {
     uint32_t ncmds;
     bool any_case;                /* of the letters in a command's name */
     const struct lessons *learn; /* what servers can be asked about themselves (learn.h); NULL: nothing */
+    /* A client whose first byte is other_byte speaks this one instead, on the same port; NULL: there is no choice. */
+    const struct proto *other;
+    uint8_t other_byte;
     struct {
         const char *begun, *kept, *dropped, *empty; /* whole replies */
     } txn; /* what kvmux itself says about transactions; NULL where the protocol has none */
     enum parse_rc (*parse_req)(struct parser *, struct slice in, struct msg *);
-    /* `cmd` is the request's row; NULL for greetings and probes. */
+    /* `cmd` is the request's row; NULL for greetings and probes. This one, greet and probe are NULL when no server is spoken
+     * to in this protocol: rows of such a codec's commands are understood by the servers' parse_rsp. */
     enum parse_rc (*parse_rsp)(struct parser *, const struct cmd *, struct slice in, struct rsp *);
     /* The request in the form that servers get: all of it (keys NULL), or with these keys only (indices into msg_key,
      * ascending; ROUTE_SPLIT, ROUTE_GATHER). `b` is the buf that msg->raw lies in, or NULL. */
@@ -298,7 +307,8 @@ struct proto {
     void (*merge)(const struct fan_in *, struct out *);
     /* Answers a ROUTE_LOCAL request; returns true when the client is to be closed after the answer. */
     bool (*local)(const struct msg *, struct session *, const struct facts *, struct out *);
-    void (*error)(enum reason, struct out *);
+    /* `cmd` and `tag` of the request that it answers; cmd NULL: it answers none. */
+    void (*error)(enum reason, const struct cmd *, uint32_t tag, struct out *);
     /* Returns the number of replies to expect; any RSP_ERROR among them is a refusal. */
     uint32_t (*greet)(const struct greeting *, struct out *);
     void (*probe)(struct out *); /* one harmless request with one reply */

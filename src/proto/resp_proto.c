@@ -10,6 +10,12 @@ static const struct lessons lessons = {
     .what = resp_ask_what,
     .hear_what = resp_hear_what,
 };
+/* What is said does not hang on the request. */
+static void error(enum reason why, const struct cmd *cmd, uint32_t tag, struct out *o) {
+    (void)cmd;
+    (void)tag;
+    resp_error(why, o);
+}
 
 const struct proto proto_resp = {
     .name = "redis",
@@ -24,7 +30,7 @@ const struct proto proto_resp = {
     .build = resp_build,
     .merge = resp_merge,
     .local = resp_local,
-    .error = resp_error,
+    .error = error,
     .greet = resp_greet,
     .probe = resp_probe,
 };

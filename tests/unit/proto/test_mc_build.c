@@ -126,8 +126,8 @@ static void test_words(void **state) {
     text_str(&t, "");
     assert_int_equal(proto_mc.greet(&(struct greeting){.password = "x", .db = 3}, &b.out), 0);
     proto_mc.probe(&b.out);
-    proto_mc.error(REASON_REFUSED, &b.out);
-    proto_mc.error(REASON_EOF, &b.out);
+    proto_mc.error(REASON_REFUSED, NULL, 0, &b.out);
+    proto_mc.error(REASON_EOF, NULL, 0, &b.out);
     built_take(&b, &t);
     assert_string_equal(t.p, "version\r\nSERVER_ERROR Connection refused\r\nSERVER_ERROR unknown\r\n");
     text_fini(&t);

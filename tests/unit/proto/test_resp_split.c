@@ -224,7 +224,7 @@ static void test_greeting(void **state) {
     sink_reset(&s);
     assert_int_equal(proto_resp.greet(&(struct greeting){.user = "u", .password = "p"}, &s.out), 1);
     proto_resp.probe(&s.out);
-    proto_resp.error(REASON_NO_AUTH, &s.out);
+    proto_resp.error(REASON_NO_AUTH, NULL, 0, &s.out);
     assert_slice(sink_bytes(&s), "*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n*1\r\n$4\r\nPING\r\n-NOAUTH Authentication required\r\n");
     sink_fini(&s);
 }

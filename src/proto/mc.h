@@ -132,6 +132,10 @@ bool mc_plain(struct slice, bool sign, size_t digits);
 /* A line "VALUE key flags bytes [cas]" without its CRLF. False: it is none. */
 bool mc_value_line(struct slice line, uint32_t *bytes);
 
+/* The first line of the reply to a meta command, without its CRLF: one of the MC_ bits and, for VA, the length of its data.
+ * 0: it is none. */
+uint32_t mc_meta_kind(struct slice line, uint32_t *bytes);
+
 /* For the readers of lines. mc_answer: `text` and CRLF are the whole reply (nothing when the client asked for none). */
 void mc_answer(struct msg *, const char *text);
 /* The keys are these n words. False: one is too long, and the line is answered. */
@@ -143,6 +147,9 @@ void mc_arg_add(struct msg *, size_t off, size_t len);
 size_t mc_meta_read(struct msg *, size_t line);
 /* The plain form of what memcached understands. */
 void mc_meta_build(const struct msg *, struct buf *, struct out *);
+
+/* What `stats` and `stats word` answer; an empty word: the former. */
+void mc_stats(struct slice word, const struct facts *, struct out *);
 
 enum parse_rc mc_parse_req(struct parser *, struct slice in, struct msg *);
 enum parse_rc mc_parse_rsp(struct parser *, const struct cmd *, struct slice in, struct rsp *);

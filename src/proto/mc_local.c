@@ -53,6 +53,14 @@ static void stats_part(struct slice word, struct out *o) {
     out_str(o, "ERROR\r\n");
 }
 
+void mc_stats(struct slice word, const struct facts *f, struct out *o) {
+    if (word.n > 0) {
+        stats_part(word, o);
+    } else {
+        stats_all(f, o);
+    }
+}
+
 bool mc_local(const struct msg *m, struct session *s, const struct facts *f, struct out *o) {
     (void)s;
     switch ((enum mc_id)m->cmd->id) {
@@ -65,11 +73,7 @@ bool mc_local(const struct msg *m, struct session *s, const struct facts *f, str
         out_str(o, "OK\r\n"); /* the level of kvmux is the operator's */
         return false;
     case MC_ID_STATS:
-        if (m->nargs > 1) {
-            stats_part(msg_arg(m, 1), o);
-        } else {
-            stats_all(f, o);
-        }
+        mc_stats(m->nargs > 1 ? msg_arg(m, 1) : slice(NULL, 0), f, o);
         return false;
     default:
         ASSERT(false); /* a row of route LOCAL that nobody answers */

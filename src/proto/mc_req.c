@@ -55,9 +55,6 @@ static enum parse_rc line_find(struct parser *p, struct slice in, struct msg *m)
     if (in.n == 0) {
         return PARSE_MORE;
     }
-    if (in.p[0] == 0x80) { /* nobody's text; left to itself a binary client would wait for ever */
-        return bad(p, m, "CLIENT_ERROR the binary protocol is not supported by kvmux");
-    }
     const uint8_t *nl = memchr(in.p + p->pos, '\n', in.n - p->pos);
     size_t n = nl != NULL ? (size_t)(nl - in.p) : in.n;
     if (UNLIKELY(n > MC_LINE_MAX) && (n > MC_GET_LINE_MAX || !line_is_get(in))) {

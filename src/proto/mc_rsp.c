@@ -40,9 +40,8 @@ static uint32_t line_kind(struct slice s) {
     return is_number(s) ? MC_NUMBER : 0;
 }
 
-/* Two letters of a meta command's reply and, for VA, the length of its data; what follows them is the client's. Older
- * memcacheds say OK for HD. 0: none. */
-static uint32_t meta_kind(struct slice s, uint32_t *bytes) {
+/* What follows the letters and the length is the client's. Older memcacheds say OK for HD. */
+uint32_t mc_meta_kind(struct slice s, uint32_t *bytes) {
     static const struct {
         char text[3];
         uint32_t line;
@@ -126,7 +125,8 @@ static bool data_was_taken(struct slice line) {
 }
 
 static bool has_data(const struct cmd *cmd) {
-    return cmd != NULL && (cmd->keys == FORM_STORE || cmd->keys == FORM_META_SET);
+    uint8_t form = cmd != NULL ? mc_cmds[cmd->id].keys : FORM_UNKNOWN; /* cmd may be a row of mcb.h */
+    return form == FORM_STORE || form == FORM_META_SET;
 }
 
 /* The data block ends at p->pos. MORE, BAD, or DONE: it is there. */
@@ -145,7 +145,7 @@ static uint32_t line_judge(struct parser *p, const struct cmd *cmd, struct slice
     if ((allowed & MC_VALUE) && mc_value_line(line, &bytes)) {
         kind = MC_VALUE;
         p->phase = PHASE_DATA;
-    } else if ((allowed & MC_META_LINES) && (kind = meta_kind(line, &bytes) & allowed) != 0) {
+    } else if ((allowed & MC_META_LINES) && (kind = mc_meta_kind(line, &bytes) & allowed) != 0) {
         p->phase = kind == MC_VA ? PHASE_LAST_DATA : PHASE_LINE;
     } else if (line.n > 0) {
         kind = line_kind(line) & allowed;

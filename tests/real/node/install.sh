@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts ioredis and node-redis, and Node itself where the system's is older than 20, into tests/real/.npm (not in git).
+# Puts ioredis, node-redis and memjs, and Node itself where the system's is older than 20, into tests/real/.npm (not in git).
 # Prints the path of the node to use. Run by ./test.sh; running it again is quick.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,4 +1,4 @@
-/* test_mc.h: runs memcached's codec over a stream that arrives in pieces, and writes down everything that it says.
+/* test_mc.h: runs memcached's codecs over a stream that arrives in pieces, and writes down everything that it says.
  * Shared by the unit tests and the fuzzers: two cuts of one stream must give the same transcript. */
 #ifndef KVMUX_TEST_MC_H
 #define KVMUX_TEST_MC_H
@@ -76,7 +76,7 @@ static inline void built_fini(struct built *b) {
 }
 
 /* What one parse said. The built form is part of it, for requests that go to a server. */
-static inline void transcript_msg(struct text *t, const struct msg *m) {
+static inline void transcript_msg(struct text *t, const struct proto *proto, const struct msg *m) {
     text_str(t, m->cmd->name);
     text_num(t, "route", m->route);
     text_num(t, "flags", m->flags);
@@ -94,7 +94,7 @@ static inline void transcript_msg(struct text *t, const struct msg *m) {
     } else if (m->route != ROUTE_SKIP && m->route != ROUTE_LOCAL) {
         struct built b;
         built_init(&b);
-        mc_build(m, NULL, NULL, 0, &b.out);
+        proto->build(m, NULL, NULL, 0, &b.out);
         text_str(t, " build ");
         built_take(&b, t);
         built_fini(&b);
@@ -113,7 +113,7 @@ static inline size_t cuts_next(struct cuts c, size_t i, size_t end) {
 }
 
 /* All requests of `in`. Each piece is shown in memory of exactly its size, so that a sanitizer sees a byte read too far. */
-static inline void transcript_req(struct text *t, struct slice in, struct cuts cuts) {
+static inline void transcript_of(const struct proto *proto, struct text *t, struct slice in, struct cuts cuts) {
     struct msg m;
     struct parser p = {0};
     size_t from = 0, shown = 0;
@@ -125,10 +125,10 @@ static inline void transcript_req(struct text *t, struct slice in, struct cuts c
             uint8_t *copy = malloc(n > 0 ? n : 1);
             memcpy(copy, in.p + from, n);
             size_t before = p.pos;
-            enum parse_rc rc = mc_parse_req(&p, slice(copy, n), &m);
+            enum parse_rc rc = proto->parse_req(&p, slice(copy, n), &m);
             if (rc == PARSE_DONE) {
                 ASSERT(m.raw.n > 0 && m.raw.n <= n && p.pos == 0 && p.left == 0 && p.phase == 0);
-                transcript_msg(t, &m);
+                transcript_msg(t, proto, &m);
                 from += m.raw.n;
             } else if (rc == PARSE_BAD) {
                 text_str(t, "BAD ");
@@ -149,6 +149,10 @@ static inline void transcript_req(struct text *t, struct slice in, struct cuts c
     }
     text_num(t, "taken", from);
     msg_fini(&m);
+}
+
+static inline void transcript_req(struct text *t, struct slice in, struct cuts cuts) {
+    transcript_of(&proto_mc, t, in, cuts);
 }
 
 /* All replies of `in`, each to a request with the row `cmd`. */

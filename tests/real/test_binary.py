@@ -327,7 +327,7 @@ def test_memccapable(px):
 
 
 def test_memjs(px, node):  # noqa: F811
-    assert app(node, "app_memjs.js", px.addr()) > 20
+    assert app(node, "app_memjs_binary.js", px.addr()) > 20
 
 
 def test_dalli(px):

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Keys that any hash puts on several servers. */
+#define SIX "hi:cfcd20 hi:c4ca42 hi:c81e72 hi:eccbc8 hi:a87ff6 hi:e4da3b"
+
 static const char *host;
 static int port;
 
@@ -231,13 +234,14 @@ static void blocking(redisContext *c) {
     end();
     check(b, "blocking", "moves and streams", "RPUSH {q}a x|BLMOVE {q}a {q}b LEFT RIGHT 3|ZADD {q}z 1 m|BZPOPMIN {q}z 3|XREAD BLOCK 20 STREAMS {q}x $|SET {q}k v");
     check(b, "blocking", "nothing comes", "BLPOP {q}none 0.05");
-    check(b, "blocking", "any keys", "BLPOP q:a q:b q:c q:d q:e q:f q:g q:h q:i q:j q:k q:l 0.05");
+    check(b, "blocking", "any keys", "BLPOP " SIX " 0.05");
     redisFree(b);
 }
 
-static void auth(const char *name, int to, const char *commands) {
+/* On a connection of its own. */
+static void alone(const char *feature, const char *name, int to, const char *commands) {
     redisContext *c = connect_to(to);
-    check(c, "AUTH", name, commands);
+    check(c, feature, name, commands);
     redisFree(c);
 }
 
@@ -280,22 +284,31 @@ int main(int argc, char **argv) {
     check(c, "sets", "commands", "SADD hi:s x|SMEMBERS hi:s|SISMEMBER hi:s y|SCARD hi:s");
     check(c, "sorted sets", "commands", "ZADD hi:z 1 a 2.5 b|ZRANGE hi:z 0 -1 WITHSCORES|ZSCORE hi:z b|ZPOPMIN hi:z");
     check(c, "streams", "commands", "XADD hi:x 1-1 f v|XRANGE hi:x - +|XREAD STREAMS hi:x 0|XGROUP CREATE hi:x g 0|XREADGROUP GROUP g me STREAMS hi:x >|XACK hi:x g 1-1");
-    check(c, "multi-key", "split", "MSET hi:1 a hi:2 b hi:3 c hi:4 d hi:5 e|MGET hi:1 hi:none hi:3 hi:5 hi:2|EXISTS hi:1 hi:2 hi:3 hi:none|DEL hi:1 hi:2|UNLINK hi:1 hi:3 hi:4");
+    check(c, "multi-key", "split", "MSET hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f|MGET " SIX " hi:none|EXISTS " SIX " hi:none|TOUCH " SIX
+                                   "|DEL hi:cfcd20 hi:c4ca42 hi:c81e72|UNLINK " SIX);
     check(c, "multi-key", "tagged", "SADD {g}a 1 2|SUNIONSTORE {g}b {g}a|RENAME {g}b {g}c|SCARD {g}c");
-    check(c, "multi-key", "set algebra", "SADD hi:sa 7|SADD hi:sb 7|SADD hi:sc 7|SADD hi:sd 7|SINTER hi:sa hi:sb hi:sc hi:sd|SUNION hi:sa hi:sb hi:sc hi:sd");
+    check(c, "multi-key", "set algebra", "SADD hi:cfcd20 7|SADD hi:c4ca42 7|SADD hi:c81e72 7|SADD hi:eccbc8 7|SADD hi:a87ff6 7|SADD hi:e4da3b 7|SINTER " SIX "|SUNION " SIX "|SDIFF " SIX "|DEL " SIX);
+    check(c, "multi-key", "msetnx of any keys", "MSETNX hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f");
     thousands(c);
     check(c, "pipeline", "errors inside", "SET hi:e 1|LPUSH hi:e x|GET hi:e|NOSUCH|INCR hi:e");
     check(c, "transactions", "multi exec", "MULTI|SET {tx}a 1|INCR {tx}a|GET {tx}b|EXEC|GET {tx}a");
     check(c, "transactions", "discard, error", "MULTI|SET {tx}a 9|DISCARD|MULTI|NOSUCH x|EXEC|GET {tx}a|EXEC");
+    check(c, "transactions", "any keys", "MULTI|SET hi:cfcd20 1|SET hi:c4ca42 1|SET hi:c81e72 1|SET hi:eccbc8 1|SET hi:a87ff6 1|SET hi:e4da3b 1|EXEC");
     counters(c);
+    check(c, "scripts", "any keys", "EVAL return(#KEYS) 6 " SIX);
     check(c, "scripts", "eval", "EVAL return(KEYS[1]) 1 hi:a|EVAL return{KEYS[1],ARGV[1]} 1 hi:a v|EVALSHA 0000000000000000000000000000000000000000 1 hi:a");
     pubsub(c);
     blocking(c);
     check(c, "SELECT", "own database", "SELECT 3|SET hi:db three|SELECT 0|GET hi:db|SELECT 3|GET hi:db|SELECT 99|SELECT 0");
     check(c, "INFO, CLIENT", "names", "CLIENT SETNAME worker-1|CLIENT GETNAME|CONFIG GET maxmemory-policy");
     int locked = atoi(argv[3]);
-    auth("password", locked, "AUTH pw|SET auth:k v|GET auth:k|ACL WHOAMI");
-    auth("user", locked, "AUTH app apw|SET auth:k v|GET auth:k|ACL WHOAMI");
+    alone("AUTH", "password", locked, "AUTH pw|SET auth:k v|GET auth:k|ACL WHOAMI");
+    alone("AUTH", "user", locked, "AUTH app apw|SET auth:k v|GET auth:k|ACL WHOAMI");
+    alone("not through a proxy", "MONITOR", port, "MONITOR");
+    alone("not through a proxy", "SWAPDB", port, "SWAPDB 8 9");
+    alone("not through a proxy", "client tracking", port, "CLIENT TRACKING ON BCAST");
+    alone("not through a proxy", "CONFIG SET", port, "CONFIG SET maxmemory-policy noeviction");
+    check(c, "errors", "cluster", "CLUSTER INFO|CLUSTER SLOTS|READONLY|ASKING");
     check(c, "errors", "of the server", "LPUSH hi:a x|NOSUCH x|GET|HSET h x|GET hi:a");
     lost(c);
     check(c, "connect", "quit", "QUIT");

@@ -154,7 +154,7 @@ async function server(r) {
     const got = [await other.set('db:k', 'three'), await r.get('db:k'), await other.get('db:k'), await other.select(0), await other.get('db:k')];
     return [...got, await other.quit()];
   });
-  await check('SELECT', 'out of range', () => async () => {
+  await check('SELECT', 'out of range', async () => {
     const other = open();
     const got = await error(() => other.select(99));
     other.disconnect();

@@ -7,7 +7,7 @@ import sys
 from celery import Celery, chord, group
 from celery.contrib.testing.worker import start_worker
 
-from checks import HOST, PORT, check, run
+from checks import HOST, LIMIT, PORT, check, run
 
 logging.disable(logging.CRITICAL)
 url = "redis://%s:%d/0" % (HOST, PORT)
@@ -36,7 +36,7 @@ def fail(self):
 
 def wrong():
     try:
-        return fail.delay().get(timeout=3, disable_sync_subtasks=False)
+        return fail.delay().get(timeout=LIMIT, disable_sync_subtasks=False)
     except ValueError as e:
         return [str(e)]
 
@@ -45,11 +45,11 @@ def main():
     os.chdir("/")
     worker = start_worker(app, pool="solo", perform_ping_check=False, concurrency=1, loglevel="CRITICAL", shutdown_timeout=5)
     check("tasks", "worker starts", lambda: worker.__enter__() is not None)
-    check("tasks", "results", lambda: [add.delay(i, i).get(timeout=3) for i in range(5)])
-    check("tasks", "group", lambda: group(add.s(i, 1) for i in range(10))().get(timeout=3))
-    check("tasks", "chain", lambda: (add.s(1, 2) | add.s(10))().get(timeout=3))
-    check("tasks", "chord", lambda: chord([add.s(i, i) for i in range(4)])(total.s()).get(timeout=3))
-    check("tasks", "countdown", lambda: add.apply_async((2, 2), countdown=0.05).get(timeout=3))
+    check("tasks", "results", lambda: [add.delay(i, i).get(timeout=LIMIT) for i in range(5)])
+    check("tasks", "group", lambda: group(add.s(i, 1) for i in range(10))().get(timeout=LIMIT))
+    check("tasks", "chain", lambda: (add.s(1, 2) | add.s(10))().get(timeout=LIMIT))
+    check("tasks", "chord", lambda: chord([add.s(i, i) for i in range(4)])(total.s()).get(timeout=LIMIT))
+    check("tasks", "countdown", lambda: add.apply_async((2, 2), countdown=0.05).get(timeout=LIMIT))
     check("tasks", "retries", wrong)
     check("tasks", "remote control", lambda: [list(a.values()) for a in app.control.ping(timeout=1)])
 

@@ -69,7 +69,8 @@ static void end(void) {
 }
 
 static redisContext *connect_to(int to) {
-    struct timeval patience = {4, 0};
+    const char *limit = getenv("CHECK_SECONDS");
+    struct timeval patience = {limit ? atoi(limit) : 4, 0};
     redisContext *c = redisConnectWithTimeout(host, to, patience);
     if (c == NULL || c->err) {
         fprintf(stderr, "connect: %s\n", c ? c->errstr : "no memory");

@@ -4,14 +4,14 @@ import re
 import subprocess
 import tempfile
 
-from checks import HOST, PORT, check, run
+from checks import HOST, LIMIT, PORT, check, run
 
 SERVER = "--servers=%s:%d" % (HOST, PORT)
 
 
 def tool(name, *more):
     """[status, output] of one of them."""
-    p = subprocess.run([name, SERVER] + list(more), capture_output=True, stdin=subprocess.DEVNULL, timeout=4)
+    p = subprocess.run([name, SERVER] + list(more), capture_output=True, stdin=subprocess.DEVNULL, timeout=LIMIT)
     return [p.returncode, (p.stdout + p.stderr).decode("latin-1").replace(":%d" % PORT, ":PORT")]
 
 

@@ -1,7 +1,8 @@
 <?php
 // phpredis as an application uses it: app_phpredis.php HOST PORT AUTH_PORT. One JSON line a check, see clients.py.
 [, $host, $port, $authPort] = $argv;
-ini_set('default_socket_timeout', '4');
+$limit = (float)(getenv('CHECK_SECONDS') ?: 4); // seconds for one answer
+ini_set('default_socket_timeout', (string)$limit);
 
 function plain($v) {
     if (is_string($v) && !preg_match('//u', $v)) return ['hex' => bin2hex($v)];
@@ -29,7 +30,7 @@ function error($r, $f) {
     }
 }
 function retry($f) {
-    $end = microtime(true) + 3.5;
+    $end = microtime(true) + $GLOBALS['limit'] - 0.5;
     for (;;) {
         try {
             $v = $f();
@@ -175,6 +176,13 @@ $auth = function ($with) use ($host, $authPort) {
         return $e->getMessage();
     }
 };
+check('sessions', 'of PHP itself', function () use ($host, $port) {
+    $run = function ($code) use ($host, $port) {
+        $all = "ini_set('session.save_handler', 'redis'); ini_set('session.save_path', 'tcp://$host:$port'); ini_set('redis.session.locking_enabled', '1'); session_id('abc'); session_start(); $code";
+        return shell_exec(PHP_BINARY . ' -d session.use_cookies=0 -r ' . escapeshellarg($all) . ' 2>&1');
+    };
+    return [$run('$_SESSION["n"] = 1; session_write_close(); echo "begun";'), $run('echo $_SESSION["n"]++;'), $run('echo $_SESSION["n"]; session_destroy();'), $run('echo json_encode($_SESSION);')];
+});
 // the words are those of nutcracker where Redis' differ
 check('AUTH', 'password', fn () => $auth('pw'));
 check('AUTH', 'wrong password', fn () => is_array($auth('no')) ? 'let in' : 'refused');

@@ -4,11 +4,11 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.client.retrying import RetryingClient
 
-from checks import HOST, PORT, check, error, run, spread
+from checks import HOST, LIMIT, PORT, check, error, run, spread
 
 
 def main():
-    c = Client((HOST, PORT), connect_timeout=4, timeout=4)
+    c = Client((HOST, PORT), connect_timeout=LIMIT, timeout=LIMIT)
     keys = spread(60, "m:")
     check("connect", "version", lambda: [c.version().count(b"."), PooledClient((HOST, PORT)).version() == c.version()])
     check("get, set", "set get delete", lambda: [c.set("a", "1"), c.get("a"), c.get("none"), c.get("none", "else"), c.delete("a", noreply=False), c.delete("a", noreply=False), c.get("a")])

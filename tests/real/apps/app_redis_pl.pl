@@ -8,6 +8,7 @@ use POSIX ();
 use Redis;
 
 my ($host, $port, $auth_port) = @ARGV;
+my $limit = $ENV{CHECK_SECONDS} || 4; # for one check
 my $json = JSON::PP->new->canonical->allow_nonref;
 $| = 1;
 
@@ -27,8 +28,8 @@ sub plain {
 sub check {
     my ($feature, $name, $f) = @_;
     my $result = eval {
-        local $SIG{ALRM} = sub { die "no end within 4 s\n" };
-        alarm 4;
+        local $SIG{ALRM} = sub { die "no end in time\n" };
+        alarm $limit;
         my $v = plain([$f->()]);
         alarm 0;
         $v;
@@ -51,7 +52,7 @@ sub error {
 
 sub again {
     my ($f) = @_;
-    my $end = time + 3;
+    my $end = time + $limit - 1;
     while (1) {
         my @v = eval { $f->() };
         return wantarray ? @v : $v[0] if !$@;
@@ -151,7 +152,7 @@ sub hear_all {
     my $hear = sub { push @got, [@_] };
     $way eq 'psubscribe' ? $sub->psubscribe($name, $hear) : $sub->subscribe($name, $hear);
     $child = meanwhile(sub { my ($p) = @_; $p->publish($send, "m$_") for 1 .. $n });
-    my $end = time + 4;
+    my $end = time + $limit - 1;
     $sub->wait_for_messages(0.1) while @got < $n && time < $end;
     waitpid $child, 0;
     $way eq 'psubscribe' ? $sub->punsubscribe($name, $hear) : $sub->unsubscribe($name, $hear);

@@ -7,7 +7,7 @@ import threading
 import time
 
 HOST, PORT, AUTH_PORT = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-LIMIT = 4.0  # seconds for one check
+LIMIT = float(os.environ.get("CHECK_SECONDS", "4"))  # for one check
 
 
 def plain(v):

@@ -3,7 +3,7 @@
 'use strict';
 const readline = require('node:readline');
 const [host, port, authPort, moduleName] = process.argv.slice(2);
-const LIMIT = 4000; // ms for one check
+const LIMIT = 1000 * Number(process.env.CHECK_SECONDS || 4); // ms for one check
 
 // Any reply as JSON: maps are objects, sets sorted arrays, bytes are hexadecimal.
 function plain(v) {

@@ -27,6 +27,7 @@ function within(ms, promise, what) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
+// Whether it ended well.
 async function check(feature, name, f) {
   let result;
   try {
@@ -35,6 +36,7 @@ async function check(feature, name, f) {
     result = { failed: String((e && e.message) || e) };
   }
   say({ feature, check: name, result });
+  return !(result && result.failed);
 }
 
 // The words of the error that f must end with.

@@ -10,8 +10,8 @@ import pylibmc
 import pytest
 
 from binary import *  # noqa: F401,F403
+from clients import NPM, node
 from harness import HERE, FakeServer, MemcachedServer, Proxy, mc_pool, spread
-from test_clients_node import app, node  # noqa: F401: a fixture
 
 pytestmark = [pytest.mark.kvmux_only, pytest.mark.not_direct]
 FULL = os.environ.get("KVMUX_FULL") == "1"
@@ -326,8 +326,11 @@ def test_memccapable(px):
     assert len(results) >= 26 and all(r == "pass" for _, r in results) and p.returncode == 0, p.stdout + p.stderr
 
 
-def test_memjs(px, node):  # noqa: F811
-    assert app(node, "app_memjs_binary.js", px.addr()) > 20
+def test_memjs(px):
+    host, port = px.addr()
+    p = subprocess.run([node(), os.path.join(HERE, "node", "app_memjs_binary.js"), host, str(port)], stdin=subprocess.DEVNULL, capture_output=True,
+                       timeout=90, text=True, env=dict(os.environ, NODE_PATH=os.path.join(NPM, "node_modules")))
+    assert p.returncode == 0 and re.search(r"^ok \d+ checks$", p.stdout, re.M), p.stdout + p.stderr
 
 
 def test_dalli(px):

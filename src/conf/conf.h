@@ -13,6 +13,7 @@
 enum failure { FAILURE_ERROR, FAILURE_MISS };
 enum cross { CROSS_GATHER, CROSS_ERROR, CROSS_FIRST };
 enum flush { FLUSH_ALLOW, FLUSH_DENY };
+enum blocking { BLOCKING_ERROR, BLOCKING_ROTATE };
 
 struct conf_server {
     char *name;       /* what is hashed and shown (compat part 4.1) */
@@ -42,6 +43,7 @@ struct conf_listen {
 #define CONF_ENUM_FAILURE enum failure
 #define CONF_ENUM_CROSS enum cross
 #define CONF_ENUM_FLUSH enum flush
+#define CONF_ENUM_BLOCKING enum blocking
 struct conf_tag {
     char bytes[2];
     bool set;

@@ -28,6 +28,7 @@ _Static_assert(ARRAY_LEN(pool_rows) <= KEYS_MAX && ARRAY_LEN(global_rows) <= KEY
 static const char *const failure_words[] = {[FAILURE_ERROR] = "error", [FAILURE_MISS] = "miss"};
 static const char *const cross_words[] = {[CROSS_GATHER] = "gather", [CROSS_ERROR] = "error", [CROSS_FIRST] = "first"};
 static const char *const flush_words[] = {[FLUSH_ALLOW] = "allow", [FLUSH_DENY] = "deny"};
+static const char *const blocking_words[] = {[BLOCKING_ERROR] = "error", [BLOCKING_ROTATE] = "rotate"};
 
 int key_by_name(const struct key_table *t, const char *name) {
     for (uint32_t i = 0; i < t->n; i++) {
@@ -45,6 +46,7 @@ const char *key_word(enum key_type type, unsigned i) {
     case KEY_ENUM_FAILURE: return i < ARRAY_LEN(failure_words) ? failure_words[i] : NULL;
     case KEY_ENUM_CROSS: return i < ARRAY_LEN(cross_words) ? cross_words[i] : NULL;
     case KEY_ENUM_FLUSH: return i < ARRAY_LEN(flush_words) ? flush_words[i] : NULL;
+    case KEY_ENUM_BLOCKING: return i < ARRAY_LEN(blocking_words) ? blocking_words[i] : NULL;
     default: return NULL;
     }
 }
@@ -67,7 +69,8 @@ const char *key_allowed(const struct key_row *row, char *to, size_t room) {
     case KEY_ENUM_DIST:
     case KEY_ENUM_FAILURE:
     case KEY_ENUM_CROSS:
-    case KEY_ENUM_FLUSH: {
+    case KEY_ENUM_FLUSH:
+    case KEY_ENUM_BLOCKING: {
         size_t n = 0;
         to[0] = '\0';
         for (unsigned i = 0; key_word(row->type, i) != NULL && n < room; i++) {
@@ -116,6 +119,7 @@ static void set_enum(enum key_type type, void *member, int i) {
     case KEY_ENUM_DIST: *(enum dist *)member = (enum dist)i; break;
     case KEY_ENUM_CROSS: *(enum cross *)member = (enum cross)i; break;
     case KEY_ENUM_FLUSH: *(enum flush *)member = (enum flush)i; break;
+    case KEY_ENUM_BLOCKING: *(enum blocking *)member = (enum blocking)i; break;
     default: *(enum failure *)member = (enum failure)i; break;
     }
 }
@@ -168,7 +172,8 @@ static void set_text(const struct key_row *row, void *member, const struct node 
     case KEY_ENUM_DIST:
     case KEY_ENUM_FAILURE:
     case KEY_ENUM_CROSS:
-    case KEY_ENUM_FLUSH: {
+    case KEY_ENUM_FLUSH:
+    case KEY_ENUM_BLOCKING: {
         int i = word_index(row->type, text);
         if (i >= 0) {
             set_enum(row->type, member, i);

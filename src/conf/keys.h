@@ -15,7 +15,8 @@ enum key_type {
     KEY_ENUM_DIST,
     KEY_ENUM_FAILURE,
     KEY_ENUM_CROSS,
-    KEY_ENUM_FLUSH
+    KEY_ENUM_FLUSH,
+    KEY_ENUM_BLOCKING
 };
 enum key_change { KEY_LIVE, KEY_RESTART };
 

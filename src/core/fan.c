@@ -4,6 +4,7 @@
 #include "core/client.h"
 #include "core/dispatch.h"
 #include "core/greet.h"
+#include "core/rotation.h"
 #include "core/txn.h"
 #include "core/walk.h"
 #include "core/worker_state.h"
@@ -21,11 +22,12 @@ struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys) {
     return f;
 }
 
-static void fan_free(struct fan *f) {
+void fan_free(struct fan *f) {
     for (uint32_t i = 0; i < f->nparts; i++) {
         rope_fini(&f->parts[i].reply);
     }
     mem_free(f->next);
+    rotation_free(&f->rotation);
     rope_fini(&f->request);
     mem_free(f);
 }
@@ -41,9 +43,7 @@ struct req *fan_part_new(struct fan *f, uint32_t i) {
     return part;
 }
 
-/* The servers of all keys. w->group[server] becomes the number of its part, f->owner... the part of each key.
- * Returns the number of parts; `servers` gets the server of each part. */
-static uint32_t group_keys(struct pool *pool, const struct msg *m, uint32_t *owners, uint32_t *servers) {
+uint32_t fan_group(struct pool *pool, const struct msg *m, uint32_t *owners, uint32_t *servers) {
     struct worker *w = pool->worker;
     uint32_t nparts = 0;
     for (uint32_t i = 0; i < m->nkeys; i++) {
@@ -94,19 +94,21 @@ static uint32_t part_each(uint32_t *owners, uint32_t nkeys, uint32_t *servers) {
     return nkeys;
 }
 
+uint32_t *fan_scratch(struct worker *w, uint32_t n) {
+    if (w->keys_cap < n) {
+        w->keys_cap = n;
+        w->keys = mem_realloc(w->keys, n * sizeof *w->keys);
+    }
+    return w->keys;
+}
+
 void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
     struct pool *pool = whole->pool;
-    struct worker *w = pool->worker;
     /* one scratch array: owners, keys, servers of parts, starts of parts */
     uint32_t most = m->nkeys > pool->nservers ? m->nkeys : pool->nservers; /* parts */
-    uint32_t want = 2 * m->nkeys + 2 * most + 1;
-    if (w->keys_cap < want) {
-        w->keys_cap = want;
-        w->keys = mem_realloc(w->keys, want * sizeof *w->keys);
-    }
-    uint32_t *owners = w->keys, *keys = owners + m->nkeys, *servers = keys + m->nkeys,
+    uint32_t *owners = fan_scratch(pool->worker, 2 * m->nkeys + 2 * most + 1), *keys = owners + m->nkeys, *servers = keys + m->nkeys,
              *start = servers + most;
-    uint32_t nparts = group_keys(pool, m, owners, servers);
+    uint32_t nparts = fan_group(pool, m, owners, servers);
     if (nparts == 0) {
         req_fail(whole, REASON_EJECTED);
         return;
@@ -225,6 +227,10 @@ static void fan_part_ended(struct fan *f, struct req *part) {
         return;
     }
     struct req *whole = f->whole;
+    if (whole != NULL && f->rotation != NULL) {
+        rotation_heard(f);
+        return;
+    }
     if (whole != NULL && f->proof) {
         struct fan_part proof = {.failed = f->parts[0].failed, .error = f->parts[0].error};
         whole->fan = NULL;

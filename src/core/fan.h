@@ -5,7 +5,9 @@
 #include "core/req.h"
 
 struct msg;
+struct rotation;
 struct session;
+struct worker;
 
 struct fan_part {
     struct req *req;     /* NULL once it ended */
@@ -20,6 +22,7 @@ struct fan {
     uint32_t nkeys;
     struct session *next; /* of a change of profile (greet.h): what the client becomes when all agree; else NULL */
     bool proof;           /* of transactions (txn.h) */
+    struct rotation *rotation; /* its one part is asked again and again (rotation.h); else NULL */
     uint32_t walk_place, walk_next; /* of a walk: ids of the server that was asked and of the one behind it */
     size_t bytes;                   /* of the replies so far */
     struct rope request;            /* what fan_in.request says */
@@ -37,10 +40,16 @@ void fan_all(struct req *, struct buf *, const struct msg *);
 /* Sends it to the one server that msg->walk names. */
 void fan_walk(struct req *, struct buf *, const struct msg *);
 
+uint32_t *fan_scratch(struct worker *, uint32_t n); /* room for n numbers, until the next call */
+/* The servers of all keys: owners[i] becomes the number of key i's group, servers[g] the server of a group; groups are in
+ * the order of their first keys. Returns their number; 0: there are no servers. */
+uint32_t fan_group(struct pool *, const struct msg *, uint32_t *owners, uint32_t *servers);
+
 /* For those who send something of their own to several servers: `nparts` parts, each to be made and queued by the caller. */
 struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys);
 struct req *fan_part_new(struct fan *, uint32_t part);
 
+void fan_free(struct fan *); /* no part is under way */
 void fan_part_done(struct req *part);
 void fan_part_fail(struct req *part, enum reason);
 void fan_abandon(struct fan *); /* the client left: replies are dropped as they come */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/client.h"
 #include "core/dispatch.h"
+#include "core/rotation.h"
 #include "core/server.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -28,14 +29,25 @@ static struct lease *lease_new(struct client *c, struct server *s, enum reason *
     l->client = c;
     l->uplink = u;
     c->lease = u->lease = l;
+    metric_add(&s->stats.v[SERVER_leases], 1);
     return l;
+}
+
+/* Client and uplink part. Returns the uplink, NULL: it died. */
+static struct uplink *lease_part(struct lease *l) {
+    struct uplink *u = l->uplink;
+    l->uplink = NULL;
+    if (u != NULL) {
+        u->lease = NULL;
+        metric_sub(&u->server->stats.v[SERVER_leases], 1);
+    }
+    return u;
 }
 
 /* The uplink is free for others: in front, where the next one looks first. */
 static void lease_free(struct lease *l) {
-    struct uplink *u = l->uplink;
+    struct uplink *u = lease_part(l);
     if (u != NULL) {
-        u->lease = NULL;
         u->free_at = worker_now(u->server->pool->worker);
         list_remove(&u->link);
         list_push_front(&u->server->leases, &u->link);
@@ -49,10 +61,8 @@ void lease_drop(struct client *c) {
     if (l == NULL) {
         return;
     }
-    struct uplink *u = l->uplink;
-    l->uplink = NULL;
+    struct uplink *u = lease_part(l);
     if (u != NULL) {
-        u->lease = NULL;
         uplink_close(u, REASON_IDLE);
     }
     lease_free(l);
@@ -65,12 +75,24 @@ void lease_break(struct client *c) {
 }
 
 void lease_lost(struct uplink *u) {
-    struct lease *l = u->lease;
-    if (l == NULL) {
-        return;
+    if (u->lease != NULL) {
+        lease_part(u->lease);
     }
-    u->lease = NULL;
-    l->uplink = NULL;
+}
+
+struct uplink *lease_take(struct client *c, struct server *s, enum reason *why) {
+    struct lease *l = lease_new(c, s, why);
+    if (l == NULL) {
+        return NULL;
+    }
+    l->blocked = true;
+    return l->uplink;
+}
+
+void lease_yield(struct client *c) {
+    if (c->lease != NULL) {
+        lease_free(c->lease);
+    }
 }
 
 void lease_settle(struct client *c) {
@@ -89,8 +111,7 @@ struct server *lease_server(const struct client *c) {
     return c->lease != NULL && c->lease->uplink != NULL ? c->lease->uplink->server : NULL;
 }
 
-/* `deadline`: false for what may wait as long as it says itself. */
-static void lease_send(struct req *r, struct buf *b, const struct msg *m, bool deadline) {
+static void lease_send(struct req *r, struct buf *b, const struct msg *m) {
     struct client *c = r->client;
     struct uplink *u = c->lease->uplink;
     struct out out = {&r->bytes, &u->stage};
@@ -98,9 +119,6 @@ static void lease_send(struct req *r, struct buf *b, const struct msg *m, bool d
         c->front->build(m, b, NULL, 0, &out);
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
-    }
-    if (deadline) {
-        req_start_clock(r);
     }
     r->flags |= REQ_LEASE | REQ_RETRIED; /* nowhere else */
     c->waiting = true;
@@ -118,7 +136,11 @@ static struct server *server_of(struct req *r, const struct msg *m) {
 
 void lease_block(struct req *r, struct buf *b, const struct msg *m) {
     struct client *c = r->client;
+    struct pool *pool = c->pool;
     enum reason why;
+    if ((m->cmd->flags & CMD_ROTATE) && pool->conf->cross_shard_blocking == BLOCKING_ROTATE && rotation_start(r, m)) {
+        return;
+    }
     struct server *s = server_of(r, m);
     if (s == NULL) {
         return;
@@ -129,7 +151,8 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
         req_fail(r, why);
     } else {
         c->lease->blocked = true;
-        lease_send(r, b, m, false);
+        req_start_wait(r, pool->front->wait.limit(m));
+        lease_send(r, b, m);
     }
 }
 
@@ -152,7 +175,8 @@ void lease_watch(struct req *r, struct buf *b, const struct msg *m) {
         return;
     }
     c->lease->watching = true;
-    lease_send(r, b, m, true);
+    req_start_clock(r);
+    lease_send(r, b, m);
 }
 
 void lease_unwatch(struct req *r, struct buf *b, const struct msg *m) {
@@ -164,5 +188,6 @@ void lease_unwatch(struct req *r, struct buf *b, const struct msg *m) {
         return;
     }
     c->lease->watching = false;
-    lease_send(r, b, m, true);
+    req_start_clock(r);
+    lease_send(r, b, m);
 }

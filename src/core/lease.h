@@ -25,6 +25,10 @@ struct lease {
 
 /* Sends a command that may wait to the server of its keys. */
 void lease_block(struct req *, struct buf *, const struct msg *);
+/* For a command that is asked server by server (rotation.h): a connection to this one; NULL, and why. Given back before the
+ * next one is asked. */
+struct uplink *lease_take(struct client *, struct server *, enum reason *why);
+void lease_yield(struct client *);
 /* WATCH: the lease stays. UNWATCH: it ends. */
 void lease_watch(struct req *, struct buf *, const struct msg *);
 void lease_unwatch(struct req *, struct buf *, const struct msg *);

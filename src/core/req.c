@@ -6,6 +6,9 @@
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
+/* Servers end a wait late: an idle one may look ten times a second only. */
+#define WAIT_SLACK_USEC 1000000
+
 struct req *req_new(struct pool *pool, const struct cmd *cmd, struct client *client) {
     struct req *r = freelist_get(&pool->worker->reqs);
     *r = (struct req){.pool = pool, .cmd = cmd, .client = client, .deadline = INT64_MAX};
@@ -15,6 +18,12 @@ struct req *req_new(struct pool *pool, const struct cmd *cmd, struct client *cli
 void req_start_clock(struct req *r) {
     if (r->pool->timeout > 0) {
         r->deadline = worker_now(r->pool->worker) + r->pool->timeout;
+    }
+}
+
+void req_start_wait(struct req *r, int64_t usec) {
+    if (r->pool->timeout > 0 && usec >= 0 && usec < INT64_MAX / 4) {
+        r->deadline = worker_now(r->pool->worker) + usec + r->pool->timeout + WAIT_SLACK_USEC;
     }
 }
 

@@ -58,6 +58,8 @@ struct req {
 
 struct req *req_new(struct pool *, const struct cmd *, struct client *); /* its client may be NULL */
 void req_start_clock(struct req *); /* its time runs from now: the deadline of its pool, if there is one */
+/* The same for one that may wait at the server for `usec`: that long, and then the deadline of its pool. */
+void req_start_wait(struct req *, int64_t usec);
 /* Tells how it ended, to the client or the fan; the request must be in no uplink queue, or be marked to stay there. */
 void req_done(struct req *);                   /* `bytes` hold the reply */
 void req_fail(struct req *, enum reason);      /* the reply is an error made here */

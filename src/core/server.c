@@ -264,6 +264,7 @@ struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
     }
     if (s->nleases >= (uint64_t)s->pool->conf->server_leases) {
         *why = REASON_LEASES;
+        metric_add(&s->stats.v[SERVER_lease_refusals], 1);
         return NULL;
     }
     struct uplink *u = server_open_apart(s, key, why);

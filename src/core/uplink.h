@@ -52,6 +52,7 @@ struct uplink {
     uint8_t state;         /* enum uplink_state */
     bool blocked;          /* the socket is full: on_room follows */
     bool leased;           /* for one client at a time; in no slot */
+    bool proved;           /* leased: it took a transaction (rotation.h) */
 };
 
 /* Starts connecting. NULL: could not, and `*why` says why. It is in no slot yet. */

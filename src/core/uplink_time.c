@@ -57,11 +57,11 @@ int64_t uplink_next_deadline(const struct uplink *u) {
 }
 
 /* The head is written in part and late. The rest must still go out, so another request carries it on: nobody waits for
- * that one's reply. */
-static void uplink_expire_head(struct uplink *u, int64_t now) {
+ * that one's reply. False: it is not. */
+static bool uplink_expire_head(struct uplink *u, int64_t now) {
     struct req *r = uplink_first(&u->send);
     if (r == NULL || u->sent_off == 0 || r->deadline > now || (r->flags & REQ_GHOST)) {
-        return;
+        return false;
     }
     struct req *carrier = uplink_carry_on(u, 0);
     carrier->deadline = now + u->server->pool->timeout;
@@ -69,6 +69,7 @@ static void uplink_expire_head(struct uplink *u, int64_t now) {
     uplink_leave(u, r);
     r->uplink = NULL;
     req_fail(r, REASON_TIMEDOUT);
+    return true;
 }
 
 /* Brings the marks of progress up to date. */
@@ -115,11 +116,11 @@ void uplink_on_timer(struct timer *t) {
         return;
     }
     uplink_watch(u, now);
-    uplink_expire_head(u, now);
+    bool cut = uplink_expire_head(u, now);
     uint32_t late = uplink_expire_sent(u, now);
     bool stuck = u->send.head != NULL && u->told_at + timeout <= now; /* the server does not read */
-    if ((u->leased || u->feed != NULL) && (late > 0 || stuck)) {
-        uplink_close(u, REASON_SILENT); /* nobody else waits on it */
+    if ((u->leased || u->feed != NULL) && (late > 0 || cut || stuck)) {
+        uplink_close(u, REASON_SILENT); /* nobody else waits on it, and what it may still take nobody would get */
         return;
     }
     if (u->state == UPLINK_READY && (late > 0 || stuck)) {

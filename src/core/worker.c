@@ -165,6 +165,7 @@ struct worker *worker_new(const struct worker_opts *opts) {
     list_init(&w->dead_clients);
     timer_init(&w->upkeep, worker_on_upkeep);
     msg_init(&w->msg);
+    msg_init(&w->again);
     rng_seed(&w->rng, opts->seed);
     w->npools = opts->conf->npools;
     w->pools = mem_zalloc(w->npools * sizeof *w->pools);
@@ -224,6 +225,7 @@ void worker_free(struct worker **wp) {
     mem_free(w->group);
     mem_free(w->keys);
     msg_fini(&w->msg);
+    msg_fini(&w->again);
     struct mail *m;
     while ((m = mailbox_take(&w->mailbox)) != NULL) {
         if (m->kind == MAIL_RING) {

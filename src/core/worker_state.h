@@ -29,6 +29,7 @@ struct worker {
     /* closed in this turn: their memory goes at its end, so that no callback returns into a freed object */
     struct list dead_uplinks, dead_clients;
     struct msg msg;     /* the request being dispatched */
+    struct msg again;   /* rotation.c: one that is taken apart once more */
     struct rng rng;
     uint32_t *group;    /* fan_split: part of each server of the largest pool; UINT32_MAX: none */
     uint32_t *keys;     /* fan_split: keys in the order of their parts */

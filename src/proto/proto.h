@@ -89,6 +89,7 @@ enum {
     CMD_SHARD = 1u << 17,      /* ... or channels of a shard */
     CMD_ANYWHERE = 1u << 18,   /* its key says where it is sent, not where data is: in a transaction any server will do */
     CMD_LISTENS = 1u << 19,    /* also for a client that can only listen (session.listening) */
+    CMD_ROTATE = 1u << 9,      /* waits for any one of its keys: may be asked server by server (proto->wait) */
 };
 
 /* One row of a command table. */
@@ -233,6 +234,17 @@ struct facts {
     const char *server_version; /* of the pool's servers, the lowest; NULL: not known (yet) */
 };
 
+/* What a server's reply to a request that waits says. */
+enum wait_rc {
+    WAIT_NOTHING, /* nothing was there */
+    WAIT_ANSWER,  /* what the client asked for, or an error that it is to see */
+    WAIT_REFUSED, /* not carried out, since it came inside a transaction: asked alone, the server says why */
+    WAIT_LATER,   /* the server is not ready yet */
+    WAIT_BAD,     /* no reply to such a request */
+};
+#define WAIT_EVER INT64_MAX
+#define WAIT_UNCLEAR (-1)
+
 /* The replies to the parts of one request. */
 struct part {
     struct buf *buf; /* holds `reply` */
@@ -296,7 +308,16 @@ struct proto {
     uint8_t other_byte;
     struct {
         const char *begun, *kept, *dropped, *empty; /* whole replies */
+        const char *begin, *run;                    /* whole requests */
     } txn; /* what kvmux itself says about transactions; NULL where the protocol has none */
+    struct {
+        /* How long the request may wait at the server by its own words: usec, WAIT_EVER, or WAIT_UNCLEAR. */
+        int64_t (*limit)(const struct msg *);
+        /* CMD_ROTATE: the request for these keys only; `usec` is its new limit, WAIT_UNCLEAR leaves the words as they are. */
+        void (*build)(const struct msg *, const uint32_t *keys, uint32_t nkeys, int64_t usec, struct out *);
+        /* The reply to what build made; with `run`, to the transaction that had it alone. *answer: what of it is for the client. */
+        enum wait_rc (*judge)(struct slice reply, bool run, struct slice *answer);
+    } wait; /* NULL where nothing waits */
     enum parse_rc (*parse_req)(struct parser *, struct slice in, struct msg *);
     /* `cmd` is the request's row; NULL for greetings and probes. This one, greet and probe are NULL when no server is spoken
      * to in this protocol: rows of such a codec's commands are understood by the servers' parse_rsp. */

@@ -7,7 +7,7 @@
  * resp_spec.c   ... of commands that are not in our table
  * resp_learn.c  what servers say of themselves
  * resp_gather*.c sets over several servers  resp_hll.c     HyperLogLogs; resp_scan.c: SCAN
- * resp_channel.c publish and subscribe */
+ * resp_channel.c publish and subscribe      resp_wait.c    BLPOP and its kind */
 #ifndef KVMUX_PROTO_RESP_H
 #define KVMUX_PROTO_RESP_H
 
@@ -141,6 +141,10 @@ bool resp_hear_who(struct slice reply, struct identity *);
 void resp_ask_what(struct out *);
 bool resp_hear_what(struct slice reply, struct shelf *, struct rows *);
 bool resp_hear_every(struct slice reply, struct shelf *, struct rows *);
+/* Requests that wait at the server. */
+int64_t resp_wait_limit(const struct msg *);
+void resp_wait_build(const struct msg *, const uint32_t *keys, uint32_t nkeys, int64_t usec, struct out *);
+enum wait_rc resp_wait_judge(struct slice reply, bool run, struct slice *answer);
 
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);

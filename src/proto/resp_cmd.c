@@ -41,6 +41,7 @@ struct resp_entry {
 #define SHARD            CMD_SHARD
 #define ANYWHERE         CMD_ANYWHERE
 #define LISTENS          CMD_LISTENS
+#define ROTATE           CMD_ROTATE
 /* The key column is several initialisers: it is expanded once more before it is used. */
 #define ROW(...) {__VA_ARGS__},
 

@@ -203,6 +203,7 @@ static void client_linger(struct client *c) {
         return;
     }
     c->state = CLIENT_LINGER;
+    lease_drop(c);
     stage_release(&c->stage);
     stream_shutdown(&c->stream);
     stream_resume(&c->stream);

@@ -8,6 +8,8 @@
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
+#define NOTED_MAX 65536
+
 /* A free leased uplink of the profile, or a new one. NULL, and why. */
 static struct uplink *lease_uplink(struct server *s, uint64_t profile, enum reason *why) {
     struct uplink *u = server_lease(s, profile, why);
@@ -53,6 +55,7 @@ static void lease_free(struct lease *l) {
         list_push_front(&u->server->leases, &u->link);
     }
     l->client->lease = NULL;
+    mem_free(l->noted);
     mem_free(l);
 }
 
@@ -111,6 +114,53 @@ struct server *lease_server(const struct client *c) {
     return c->lease != NULL && c->lease->uplink != NULL ? c->lease->uplink->server : NULL;
 }
 
+/* Keeps the request in mind, in the form that servers get. */
+static void lease_note(struct lease *l, const struct msg *m) {
+    struct pool *pool = l->client->pool;
+    struct rope rope = {0};
+    struct out out = {&rope, &l->client->stage};
+    pool->back->build(m, NULL, NULL, 0, &out);
+    size_t n = rope_len(&rope);
+    if (l->nnoted + n > NOTED_MAX) {
+        l->vague = true;
+    } else {
+        struct buf *b;
+        struct slice bytes = rope_flat(&rope, &pool->worker->bufs, &b);
+        l->noted = mem_realloc(l->noted, l->nnoted + n);
+        memcpy(l->noted + l->nnoted, bytes.p, n);
+        l->nnoted += n;
+    }
+    rope_fini(&rope);
+}
+
+/* Are the keys where they were? */
+static bool lease_stays(const struct lease *l) {
+    struct pool *pool = l->client->pool;
+    struct msg *m = &pool->worker->again;
+    enum reason why;
+    for (size_t at = 0; at < l->nnoted; at += m->raw.n) {
+        struct parser ps = {0};
+        enum parse_rc rc = pool->back->parse_req(&ps, slice(l->noted + at, l->nnoted - at), m);
+        ASSERT(rc == PARSE_DONE);
+        if (dispatch_owner(pool, m, &why) != l->uplink->server) {
+            return false;
+        }
+    }
+    return !l->vague;
+}
+
+void lease_moved(struct pool *pool) {
+    if (pool->conf->distribution == DIST_RANDOM) {
+        return; /* keys have no owners */
+    }
+    LIST_EACH(&pool->clients, link) {
+        const struct lease *l = CONTAINER_OF(link, struct client, link)->lease;
+        if (l != NULL && l->uplink != NULL && (l->blocked || l->watching) && !lease_stays(l)) {
+            uplink_close(l->uplink, REASON_MOVED);
+        }
+    }
+}
+
 static void lease_send(struct req *r, struct buf *b, const struct msg *m) {
     struct client *c = r->client;
     struct uplink *u = c->lease->uplink;
@@ -151,6 +201,7 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
         req_fail(r, why);
     } else {
         c->lease->blocked = true;
+        lease_note(c->lease, m);
         req_start_wait(r, pool->front->wait.limit(m));
         lease_send(r, b, m);
     }
@@ -175,6 +226,7 @@ void lease_watch(struct req *r, struct buf *b, const struct msg *m) {
         return;
     }
     c->lease->watching = true;
+    lease_note(c->lease, m);
     req_start_clock(r);
     lease_send(r, b, m);
 }

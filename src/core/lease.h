@@ -21,6 +21,9 @@ struct lease {
     struct uplink *uplink; /* NULL: it died; the client has still to be told */
     bool watching;         /* stays after the reply */
     bool blocked;          /* a command waits at the server, for as long as it says itself */
+    bool vague;            /* `noted` does not have all of it */
+    size_t nnoted;
+    uint8_t *noted; /* the requests whose keys it holds on to, for lease_moved */
 };
 
 /* Sends a command that may wait to the server of its keys. */
@@ -40,6 +43,9 @@ void lease_drop(struct client *);
 void lease_break(struct client *);
 /* The uplink is closing. */
 void lease_lost(struct uplink *);
+/* The pool has a new ring: a lease that holds on to keys of another server ends. Who waits gets an error, as nobody will put
+ * anything where it waits; who watches learns it at EXEC. */
+void lease_moved(struct pool *);
 /* What the client watches is on this server; NULL: it watches nothing. */
 struct server *lease_server(const struct client *);
 

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "core/channel.h"
+#include "core/lease.h"
 #include "core/worker_state.h"
 #include "proto/book.h"
 
@@ -40,6 +41,7 @@ void pool_fini(struct pool *p) {
 void pool_set_ring(struct pool *p, struct ring *ring) {
     ring_unref(&p->ring);
     p->ring = ring;
+    lease_moved(p);
 }
 
 void pool_set_learned(struct pool *p, struct book *learned, const char *version) {

@@ -171,6 +171,11 @@ void uplink_resolved(struct uplink *u) {
 
 /* ---- end ---- */
 
+/* Not the server's doing. */
+static bool is_ours(enum reason why) {
+    return why == REASON_IDLE || why == REASON_DRAIN || why == REASON_MOVED;
+}
+
 static void uplink_count_close(struct uplink *u, enum uplink_state was, enum reason why) {
     static const uint8_t row[] = {
         [REASON_BUCKET_EOF] = SERVER_server_eof,
@@ -178,7 +183,7 @@ static void uplink_count_close(struct uplink *u, enum uplink_state was, enum rea
         [REASON_BUCKET_TIMEOUT] = SERVER_server_timedout,
     };
     struct server *s = u->server;
-    bool ours = why == REASON_IDLE || why == REASON_DRAIN;
+    bool ours = is_ours(why);
     bool counted = was == UPLINK_SUSPECT && reason_bucket(why) == REASON_BUCKET_TIMEOUT; /* when it became suspect */
     if (!ours && !counted) {
         metric_add(&s->stats.v[row[reason_bucket(why)]], 1);
@@ -260,9 +265,9 @@ void uplink_close(struct uplink *u, enum reason why) {
     }
     if (why == REASON_GREETING) {
         server_refused(s, u->profile, u->opened_at);
-    } else if (was < UPLINK_READY && why != REASON_DRAIN && why != REASON_IDLE) {
+    } else if (was < UPLINK_READY && !is_ours(why)) {
         server_connect_failed(s, why, u->opened_at);
-    } else if (was == UPLINK_READY && had_work && why != REASON_DRAIN && why != REASON_IDLE) {
+    } else if (was == UPLINK_READY && had_work && !is_ours(why)) {
         server_failed(s, why, u->opened_at);
     }
     uplink_fail_sent(u, why);

@@ -59,7 +59,10 @@ void resp_wait_build(const struct msg *m, const uint32_t *keys, uint32_t nkeys, 
     bool counted = m->cmd->keys == RESP_COUNTED;
     uint32_t behind = m->first_key + m->nkeys; /* the words that follow the keys; else the time-out itself */
     ASSERT((m->cmd->flags & CMD_ROTATE) && m->key_step == 1 && m->key_gap == 0);
-    resp_put_head(o, '*', (int64_t)m->nargs - m->nkeys + nkeys);
+    /* The number of keys was a lie and swallowed the words behind them: with fewer keys the arity would be what is wrong
+     * first, and the client is to hear of the syntax. */
+    bool wordless = counted && behind == m->nargs;
+    resp_put_head(o, '*', (int64_t)m->nargs - m->nkeys + nkeys + wordless);
     resp_put_bulk(o, msg_arg(m, 0));
     if (counted) {
         char text[NUM_MAX];
@@ -71,6 +74,9 @@ void resp_wait_build(const struct msg *m, const uint32_t *keys, uint32_t nkeys, 
     }
     for (uint32_t i = behind; counted && i < m->nargs; i++) {
         resp_put_bulk(o, msg_arg(m, i));
+    }
+    if (wordless) {
+        resp_put_bulk(o, slice_str(""));
     }
     if (!counted) {
         put_timeout(m, usec, o);

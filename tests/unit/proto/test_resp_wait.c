@@ -85,6 +85,21 @@ static void test_build(void **state) {
                 "*5\r\n$6\r\nbzmpop\r\n$1\r\n3\r\n$1\r\n1\r\n$1\r\nc\r\n$3\r\nmax\r\n");
 }
 
+/* The number of keys swallows LEFT: a server must find the syntax wrong, not the arity. */
+static void test_build_swallowed(void **state) {
+    struct sink s;
+    struct msg m;
+    const uint32_t first[] = {0};
+    sink_init(&s);
+    msg_init(&m);
+    parse_line(&m, "blmpop 0 3 a b left");
+    assert_int_equal(m.nkeys, 3);
+    proto_resp.wait.build(&m, first, 1, 10000, &s.out);
+    assert_slice(sink_bytes(&s), "*5\r\n$6\r\nblmpop\r\n$5\r\n0.010\r\n$1\r\n1\r\n$1\r\na\r\n$0\r\n\r\n");
+    sink_fini(&s);
+    msg_fini(&m);
+}
+
 /* From a frame as from a line. */
 static void test_build_framed(void **state) {
     struct sink s;
@@ -149,6 +164,7 @@ static void test_rows(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limit), cmocka_unit_test(test_build), cmocka_unit_test(test_build_framed),
+        cmocka_unit_test(test_build_swallowed),
         cmocka_unit_test(test_judge), cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,14 @@
 """Commands that wait at the server, and WATCH: each on a connection of its own, for as long as it lasts."""
+import os
+import signal
+import sys
 import threading
 import time
 
 import pytest
 import redis
 
-from harness import NIL, OK, Proxy, RedisServer, bulk, key_on, redis_pool, resp, wait_until
+from harness import NIL, OK, Process, Proxy, RedisServer, bulk, hold, key_on, redis_pool, resp, temp_dir, wait_until
 
 pytestmark = pytest.mark.kvmux_only
 QUEUED = b"+QUEUED\r\n"
@@ -67,6 +70,41 @@ def test_stream_readers(px, redis3):
         assert c.cmd("XREAD", "BLOCK", "10", "STREAMS", "{s}1", "$") == NILS
 
 
+STREAM = [("XADD", "{k}s", "1-1", "f", "v"), ("XGROUP", "CREATE", "{k}s", "g", "0")]
+WAITS = [  # preparation, request that waits, what ends the wait
+    ([], ("BLPOP", "{k}l", "{k}m", "0"), ("RPUSH", "{k}m", "v")),
+    ([], ("BRPOP", "{k}l", "5"), ("RPUSH", "{k}l", "v")),
+    ([], ("BLMOVE", "{k}l", "{k}m", "LEFT", "RIGHT", "0"), ("RPUSH", "{k}l", "v")),
+    ([], ("BRPOPLPUSH", "{k}l", "{k}m", "0"), ("RPUSH", "{k}l", "v")),
+    ([], ("BLMPOP", "0", "2", "{k}l", "{k}m", "RIGHT", "COUNT", "2"), ("RPUSH", "{k}m", "v", "w", "x")),
+    ([], ("BZPOPMIN", "{k}z", "0"), ("ZADD", "{k}z", "1.5", "m", "2", "n")),
+    ([], ("BZPOPMAX", "{k}z", "{k}y", "3.5"), ("ZADD", "{k}z", "1.5", "m", "2", "n")),
+    ([], ("BZMPOP", "0", "2", "{k}z", "{k}y", "MIN"), ("ZADD", "{k}y", "1.5", "m")),
+    (STREAM, ("XREAD", "COUNT", "3", "BLOCK", "0", "STREAMS", "{k}s", "{k}t", "$", "0"), ("XADD", "{k}s", "2-1", "f", "w")),
+    (STREAM, ("XREADGROUP", "GROUP", "g", "me", "BLOCK", "5000", "STREAMS", "{k}s", "2-0"), None),
+    (STREAM + [("XREADGROUP", "GROUP", "g", "me", "STREAMS", "{k}s", ">")],
+     ("XREADGROUP", "GROUP", "g", "me", "BLOCK", "0", "STREAMS", "{k}s", ">"), ("XADD", "{k}s", "2-1", "f", "w")),
+]
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("prepare, request_, push", WAITS, ids=[str(i) + w[1][0].lower() for i, w in enumerate(WAITS)])
+def test_answers_are_those_of_redis(px, redis_alone, shards, prepare, request_, push, version):
+    """After waiting, in both versions of the protocol, byte for byte."""
+    answers = []
+    for target, servers in ((px, shards), (redis_alone, [redis_alone])):
+        with target.client() as c, target.client() as other:
+            other.pipeline([("DEL", "{k}" + x) for x in "lmzyst"])
+            other.pipeline(prepare)
+            assert c.cmd("HELLO", version).startswith((b"*14", b"%7"))
+            c.send(resp(*request_) + resp("ECHO", "behind"))
+            if push:
+                blocked(servers, 1)
+                other.cmd(*push)
+            answers.append(c.replies(2))
+    assert answers[0] == answers[1]
+
+
 def test_requests_behind_it_keep_their_order(px, redis3):
     with px.client() as c, px.client() as other:
         c.post(resp("SET", "{o}a", "1") + resp("BLPOP", "{o}q", "0") + resp("GET", "{o}a") + resp("PING"))
@@ -88,6 +126,129 @@ def test_client_that_leaves_takes_nothing(px, redis3, behind):
         blocked(redis3, 0)
         assert other.cmd("LPUSH", "{g}q", "element") == b":1\r\n"
         assert other.cmd("LPOP", "{g}q") == bulk("element")
+
+
+CHILD = r"""
+import sys
+sys.path.insert(0, sys.argv[1])
+from harness import Raw
+c = Raw((sys.argv[2], int(sys.argv[3])), 60)
+c.send(sys.argv[4].encode())
+c.reply()
+"""
+
+
+@pytest.mark.parametrize("how", ["fin", "reset", "half_close", "kill"])
+@pytest.mark.parametrize("request_", ["BLPOP {g}q 0\r\n", "BLMPOP 30 1 {g}q LEFT\r\n"], ids=["for_ever", "with_a_time"])
+def test_lease_ends_with_the_client(px, shards, how, request_):
+    """However it goes; nothing is lost, whoever pushes right then."""
+    def gauge():
+        return sum(px.stats("p", s.name)["leases"] for s in shards)
+    with px.client() as other:
+        for _ in range(3):
+            c = child = None
+            if how == "kill":
+                child = Process([sys.executable, "-c", CHILD, os.path.dirname(os.path.abspath(__file__)), *map(str, px.addr()), request_],
+                                os.path.join(temp_dir("child"), "out"))
+            else:
+                c = px.client()
+                c.send(request_.encode())
+            blocked(shards, 1)
+            assert gauge() == 1
+            if child:
+                child.kill9()
+            else:
+                {"fin": c.close, "reset": c.abort, "half_close": c.half_close}[how]()
+            blocked(shards, 0)
+            wait_until(lambda: gauge() == 0, "the lease to end")
+            assert other.cmd("LPUSH", "{g}q", "element") == b":1\r\n" and other.cmd("LPOP", "{g}q") == bulk("element")
+
+
+def test_silent_server_is_noticed():
+    """A reply that is late by the command's own time and `timeout:`; one that may wait for ever may."""
+    with RedisServer() as s, Proxy({"p": redis_pool([s], timeout=200)}) as px, px.client() as timed, px.client() as ever, px.client() as one:
+        timed.send(resp("BLPOP", "q", "0.3"))
+        ever.send(resp("BLPOP", "q", "0"))
+        blocked([s], 2)
+        begin = time.monotonic()
+        s.proc.signal(signal.SIGSTOP)
+        assert one.cmd("GET", "k") == b"-ERR Connection timed out\r\n"
+        assert timed.reply() == b"-ERR Connection timed out\r\n"
+        assert time.monotonic() - begin > 0.3
+        assert not ever.peek_closed() and not ever.inb
+        s.proc.signal(signal.SIGCONT)
+        wait_until(lambda: one.cmd("RPUSH", "q", "v") == b":1\r\n", "the server")
+        assert ever.reply() == b"*2\r\n$1\r\nq\r\n$1\r\nv\r\n"
+
+
+def test_own_time_may_be_longer_than_the_timeout_of_the_pool(redis3):
+    with Proxy({"p": redis_pool(redis3[:1], timeout=50)}) as px, px.client() as c:
+        for req in (("BLPOP", "nothing", "0.5"), ("XREAD", "BLOCK", "300", "STREAMS", "nothing", "$"), ("BLMOVE", "nothing", "x", "LEFT", "LEFT", "0.2")):
+            assert c.cmd(*req) in (NILS, NIL), req
+
+
+def test_drain_while_clients_wait():
+    """kvmux ends though they could wait for ever; nothing is taken for them."""
+    with RedisServer() as s, Proxy({"p": redis_pool([s])}) as px:
+        waiters = [px.client() for _ in range(5)]
+        for i, w in enumerate(waiters):
+            w.send(resp("WATCH", "x") if i == 4 else resp("BLPOP", "q", "0"))
+        blocked([s], 4)
+        assert px.stop() == 0
+        assert [w.until_close() for w in waiters[:4]] == [b""] * 4
+        with s.client() as c:
+            assert c.cmd("RPUSH", "q", "v") == b":1\r\n" and c.cmd("LLEN", "q") == b":1\r\n"
+
+
+def test_server_dies_under_many_who_wait():
+    """Each gets an error; who waits elsewhere notices nothing; the restarted server serves all again."""
+    servers = [RedisServer() for _ in range(2)]
+    with Proxy({"p": redis_pool(servers)}) as px, px.client() as other:
+        keys = [key_on(px, servers, i, prefix="w%d:" % i)[0] for i in range(2)]
+        other.cmd("DEL", *keys)
+        waiters = [[px.client() for _ in range(20)] for _ in range(2)]
+        for i in range(2):
+            for w in waiters[i]:
+                w.send(resp("BLPOP", keys[i], "0") + resp("PING"))
+        blocked(servers, 40)
+        servers[0].stop()
+        for w in waiters[0]:
+            first, second = w.replies(2)
+            assert first.startswith(b"-ERR ") and second == b"+PONG\r\n"
+        hold(0.1, lambda: [w.peek_closed() for w in waiters[1]])
+        assert not any(w.inb or w.eof for w in waiters[1])
+        servers[0].start()
+        wait_until(lambda: other.cmd("EXISTS", keys[0]) == b":0\r\n", "the restarted server")
+        for w in waiters[0]:
+            w.send(resp("BLPOP", keys[0], "0"))
+        blocked(servers, 40)
+        for k in keys:
+            assert other.cmd("RPUSH", k, *["v"] * 20) == b":20\r\n"
+        for w in waiters[0] + waiters[1]:
+            assert w.reply().startswith(b"*2\r\n")
+            w.close()
+    for s in servers:
+        s.stop()
+
+
+def test_redis_py_blocks(px):
+    r, other = redis.Redis(*px.addr()), redis.Redis(*px.addr())
+    for push, pop, want in (
+            (lambda: other.rpush("{k}r", "a"), lambda: r.blpop("{k}r", 5), (b"{k}r", b"a")),
+            (lambda: other.rpush("{k}r", "b"), lambda: r.brpop(["{k}q", "{k}r"], 5), (b"{k}r", b"b")),
+            (lambda: other.rpush("{k}r", "c"), lambda: r.brpoplpush("{k}r", "{k}u", 5), b"c"),
+            (lambda: other.rpush("{k}r", "d"), lambda: r.blmove("{k}r", "{k}u", 5), b"d"),
+            (lambda: other.zadd("{k}v", {"m": 1}), lambda: r.bzpopmin("{k}v", 5), (b"{k}v", b"m", 1.0)),
+            (lambda: other.zadd("{k}v", {"m": 1}), lambda: r.bzpopmax("{k}v", 5), (b"{k}v", b"m", 1.0)),
+            (lambda: other.xadd("{k}x", {"f": "v"}, id="1-1"), lambda: r.xread({"{k}x": "0"}, block=5000), [[b"{k}x", [(b"1-1", {b"f": b"v"})]]])):
+        t = threading.Timer(0.05, push)
+        t.start()
+        assert pop() == want
+        t.join()
+    assert r.blpop("{k}none", 1) is None
+    other.delete("{k}u", "{k}x")
+    r.close()
+    other.close()
 
 
 def test_server_dies_while_somebody_waits(redis3):
@@ -118,6 +279,8 @@ def test_limit_and_reuse(redis3):
         blocked([s], 3)
         with px.client() as c:
             assert c.cmd("BLPOP", "other", "0").startswith(b"-ERR too many clients wait at this server")
+            assert px.stats("p", s.name)["leases"] == 3 and px.stats("p", s.name)["lease_refusals"] == 1
+            assert c.cmd("WATCH", "k").startswith(b"-ERR too many clients wait at this server")
             for i in range(3):
                 assert c.cmd("LPUSH", "q%d" % i, "v") == b":1\r\n"
             for w in waiters:
@@ -125,6 +288,7 @@ def test_limit_and_reuse(redis3):
             for _ in range(30):  # free connections are used again
                 assert c.cmd("BLPOP", "other", "0.001") == NILS
         assert px.stats("p", s.name)["connects"] <= 4
+        assert px.stats("p", s.name)["leases"] == 0 and px.stats("p", s.name)["lease_refusals"] == 2
         for w in waiters:
             w.close()
 

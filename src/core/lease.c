@@ -202,7 +202,7 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
     } else {
         c->lease->blocked = true;
         lease_note(c->lease, m);
-        req_start_wait(r, pool->front->wait.limit(m));
+        req_start_wait(r, pool->front->waits->limit(m));
         lease_send(r, b, m);
     }
 }

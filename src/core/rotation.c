@@ -141,12 +141,12 @@ static void step_send(struct fan *f, struct view *v, struct uplink *u, enum step
     part->flags |= REQ_RETRIED; /* nowhere else: it may have been carried out */
     if (alone) {
         int64_t usec = step_usec(t, worker_now(f->whole->pool->worker));
-        back->wait.build(v->m, v->keys, nkeys, usec, &out);
+        back->waits->build(v->m, v->keys, nkeys, usec, &out);
         req_start_wait(part, usec);
     } else {
         out_str(&out, back->txn.begin);
         if (step == STEP_LOOK) {
-            back->wait.build(v->m, v->keys, nkeys, WAIT_UNCLEAR, &out);
+            back->waits->build(v->m, v->keys, nkeys, WAIT_UNCLEAR, &out);
         }
         out_str(&out, back->txn.run);
         part->skip = step == STEP_LOOK ? 2 : 1;
@@ -283,7 +283,7 @@ static void rotation_reply(struct fan *f, struct buf *b, struct slice reply) {
     struct rotation *t = f->rotation;
     struct client *c = f->whole->client;
     struct slice answer;
-    switch (f->whole->pool->back->wait.judge(reply, t->step == STEP_LOOK, &answer)) {
+    switch (f->whole->pool->back->waits->judge(reply, t->step == STEP_LOOK, &answer)) {
     case WAIT_ANSWER:
         rotation_answer(f, b, answer);
         return;
@@ -339,7 +339,7 @@ static struct rotation *rotation_new(struct req *r, const struct msg *m) {
     struct buf *b;
     struct slice bytes = rope_flat(&rope, &pool->worker->bufs, &b);
     struct rotation *t = mem_zalloc(sizeof *t + bytes.n);
-    int64_t limit = pool->front->wait.limit(m), now = worker_now(pool->worker);
+    int64_t limit = pool->front->waits->limit(m), now = worker_now(pool->worker);
     /* unclear: a server says at the first look what is wrong with it */
     t->end = limit == WAIT_EVER ? INT64_MAX : limit == WAIT_UNCLEAR ? now : now + limit;
     t->turn = r->client->id;

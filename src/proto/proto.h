@@ -85,11 +85,11 @@ enum {
     CMD_EACH = 1u << 7,        /* ROUTE_GATHER: each key is a part of its own */
     CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
     CMD_KEY_BACK = 1u << 9,    /* MERGE_TRANSLATE: the answer repeats the key */
+    CMD_ROTATE = 1u << 10,     /* waits for any one of its keys: may be asked server by server (proto->waits) */
     CMD_PATTERN = 1u << 16,    /* ROUTE_JOIN, ROUTE_PART: the names are patterns of channels ... */
     CMD_SHARD = 1u << 17,      /* ... or channels of a shard */
     CMD_ANYWHERE = 1u << 18,   /* its key says where it is sent, not where data is: in a transaction any server will do */
     CMD_LISTENS = 1u << 19,    /* also for a client that can only listen (session.listening) */
-    CMD_ROTATE = 1u << 9,      /* waits for any one of its keys: may be asked server by server (proto->wait) */
 };
 
 /* One row of a command table. */
@@ -296,6 +296,16 @@ struct proto_channels {
     void (*confirm)(uint8_t version, enum channel_kind, bool on, struct slice name, uint32_t left, struct out *);
 };
 
+/* How a protocol treats requests that wait at the server. */
+struct proto_waits {
+    /* How long the request may wait by its own words: usec, WAIT_EVER, or WAIT_UNCLEAR. */
+    int64_t (*limit)(const struct msg *);
+    /* CMD_ROTATE: the request for these keys only; `usec` is its new limit, WAIT_UNCLEAR leaves the words as they are. */
+    void (*build)(const struct msg *, const uint32_t *keys, uint32_t nkeys, int64_t usec, struct out *);
+    /* The reply to what build made; with `run`, to the transaction that had it alone. *answer: what of it is for the client. */
+    enum wait_rc (*judge)(struct slice reply, bool run, struct slice *answer);
+};
+
 struct proto {
     const char *name;
     const struct proto_channels *channels; /* NULL: the protocol has none */
@@ -306,18 +316,11 @@ struct proto {
     /* A client whose first byte is other_byte speaks this one instead, on the same port; NULL: there is no choice. */
     const struct proto *other;
     uint8_t other_byte;
+    const struct proto_waits *waits;       /* NULL: nothing waits */
     struct {
         const char *begun, *kept, *dropped, *empty; /* whole replies */
         const char *begin, *run;                    /* whole requests */
     } txn; /* what kvmux itself says about transactions; NULL where the protocol has none */
-    struct {
-        /* How long the request may wait at the server by its own words: usec, WAIT_EVER, or WAIT_UNCLEAR. */
-        int64_t (*limit)(const struct msg *);
-        /* CMD_ROTATE: the request for these keys only; `usec` is its new limit, WAIT_UNCLEAR leaves the words as they are. */
-        void (*build)(const struct msg *, const uint32_t *keys, uint32_t nkeys, int64_t usec, struct out *);
-        /* The reply to what build made; with `run`, to the transaction that had it alone. *answer: what of it is for the client. */
-        enum wait_rc (*judge)(struct slice reply, bool run, struct slice *answer);
-    } wait; /* NULL where nothing waits */
     enum parse_rc (*parse_req)(struct parser *, struct slice in, struct msg *);
     /* `cmd` is the request's row; NULL for greetings and probes. This one, greet and probe are NULL when no server is spoken
      * to in this protocol: rows of such a codec's commands are understood by the servers' parse_rsp. */

@@ -132,6 +132,8 @@ void resp_scan_build(const struct msg *, struct out *);
 void resp_scan_merge(const struct fan_in *, struct out *);
 
 extern const struct proto_channels resp_channels;
+extern const struct proto_waits resp_waits;
+
 /* learn.h; resp_hear_every also takes what our table has. */
 struct identity;
 struct rows;
@@ -141,10 +143,6 @@ bool resp_hear_who(struct slice reply, struct identity *);
 void resp_ask_what(struct out *);
 bool resp_hear_what(struct slice reply, struct shelf *, struct rows *);
 bool resp_hear_every(struct slice reply, struct shelf *, struct rows *);
-/* Requests that wait at the server. */
-int64_t resp_wait_limit(const struct msg *);
-void resp_wait_build(const struct msg *, const uint32_t *keys, uint32_t nkeys, int64_t usec, struct out *);
-enum wait_rc resp_wait_judge(struct slice reply, bool run, struct slice *answer);
 
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);

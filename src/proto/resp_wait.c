@@ -29,7 +29,7 @@ static uint32_t timeout_at(const struct msg *m) {
     return m->cmd->keys == RESP_COUNTED ? 1 : m->nargs - 1;
 }
 
-int64_t resp_wait_limit(const struct msg *m) {
+static int64_t wait_limit(const struct msg *m) {
     double seconds;
     if (m->cmd->keys == RESP_STREAMS) {
         return limit_of_streams(m);
@@ -55,7 +55,7 @@ static void put_timeout(const struct msg *m, int64_t usec, struct out *o) {
     resp_put_bulk(o, slice(text, n + 4));
 }
 
-void resp_wait_build(const struct msg *m, const uint32_t *keys, uint32_t nkeys, int64_t usec, struct out *o) {
+static void wait_build(const struct msg *m, const uint32_t *keys, uint32_t nkeys, int64_t usec, struct out *o) {
     bool counted = m->cmd->keys == RESP_COUNTED;
     uint32_t behind = m->first_key + m->nkeys; /* the words that follow the keys; else the time-out itself */
     ASSERT((m->cmd->flags & CMD_ROTATE) && m->key_step == 1 && m->key_gap == 0);
@@ -87,7 +87,7 @@ static bool is_null(struct slice s) {
     return slice_eq(s, slice_str("*-1\r\n")) || slice_eq(s, slice_str("_\r\n")) || slice_eq(s, slice_str("$-1\r\n"));
 }
 
-enum wait_rc resp_wait_judge(struct slice reply, bool run, struct slice *answer) {
+static enum wait_rc wait_judge(struct slice reply, bool run, struct slice *answer) {
     *answer = reply;
     if (run && reply.p[0] == '-') {
         return WAIT_REFUSED;
@@ -103,3 +103,5 @@ enum wait_rc resp_wait_judge(struct slice reply, bool run, struct slice *answer)
     }
     return slice_starts(*answer, "-LOADING") ? WAIT_LATER : WAIT_ANSWER;
 }
+
+const struct proto_waits resp_waits = {.limit = wait_limit, .build = wait_build, .judge = wait_judge};

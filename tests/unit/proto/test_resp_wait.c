@@ -6,7 +6,7 @@ static int64_t limit_of(const char *line) {
     msg_init(&m);
     parse_line(&m, line);
     assert_int_equal(m.route, ROUTE_LEASE);
-    int64_t limit = proto_resp.wait.limit(&m);
+    int64_t limit = proto_resp.waits->limit(&m);
     msg_fini(&m);
     return limit;
 }
@@ -59,7 +59,7 @@ static void check_build(const char *line, uint32_t nkeys, const uint32_t *keys, 
     msg_init(&again);
     parse_line(&m, line);
     assert_true(m.cmd->flags & CMD_ROTATE);
-    proto_resp.wait.build(&m, keys, nkeys, usec, &s.out);
+    proto_resp.waits->build(&m, keys, nkeys, usec, &s.out);
     assert_slice(sink_bytes(&s), want);
     assert_int_equal(parse_str(&again, want), PARSE_DONE); /* it is a request of the same kind for these keys */
     assert_ptr_equal(again.cmd, m.cmd);
@@ -67,7 +67,7 @@ static void check_build(const char *line, uint32_t nkeys, const uint32_t *keys, 
     for (uint32_t i = 0; i < nkeys; i++) {
         assert_true(slice_eq(msg_key(&again, i), msg_key(&m, keys[i])));
     }
-    assert_int_equal(proto_resp.wait.limit(&again), usec == WAIT_UNCLEAR ? proto_resp.wait.limit(&m) : usec);
+    assert_int_equal(proto_resp.waits->limit(&again), usec == WAIT_UNCLEAR ? proto_resp.waits->limit(&m) : usec);
     sink_fini(&s);
     msg_fini(&m);
     msg_fini(&again);
@@ -94,7 +94,7 @@ static void test_build_swallowed(void **state) {
     msg_init(&m);
     parse_line(&m, "blmpop 0 3 a b left");
     assert_int_equal(m.nkeys, 3);
-    proto_resp.wait.build(&m, first, 1, 10000, &s.out);
+    proto_resp.waits->build(&m, first, 1, 10000, &s.out);
     assert_slice(sink_bytes(&s), "*5\r\n$6\r\nblmpop\r\n$5\r\n0.010\r\n$1\r\n1\r\n$1\r\na\r\n$0\r\n\r\n");
     sink_fini(&s);
     msg_fini(&m);
@@ -108,7 +108,7 @@ static void test_build_framed(void **state) {
     sink_init(&s);
     msg_init(&m);
     assert_int_equal(parse_str(&m, "*4\r\n$5\r\nBLPOP\r\n$1\r\na\r\n$2\r\n\r\n\r\n$1\r\n0\r\n"), PARSE_DONE);
-    proto_resp.wait.build(&m, second, 1, 10000, &s.out);
+    proto_resp.waits->build(&m, second, 1, 10000, &s.out);
     assert_slice(sink_bytes(&s), "*3\r\n$5\r\nBLPOP\r\n$2\r\n\r\n\r\n$5\r\n0.010\r\n");
     sink_fini(&s);
     msg_fini(&m);
@@ -140,7 +140,7 @@ static void test_judge(void **state) {
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct slice answer;
-        assert_int_equal(proto_resp.wait.judge(slice_str(rows[i].reply), rows[i].run, &answer), rows[i].rc);
+        assert_int_equal(proto_resp.waits->judge(slice_str(rows[i].reply), rows[i].run, &answer), rows[i].rc);
         assert_slice(answer, rows[i].answer);
     }
 }

@@ -37,7 +37,7 @@ def made_by(build):
     with open(os.path.join(build, "meson-info", "intro-buildoptions.json")) as f:
         options = {o["name"]: o["value"] for o in json.load(f)}
     return {"compiler": re.sub(r" \([^)]*\)", "", signed.group(0).decode()) if signed else "unknown", "machine": platform.machine(),
-            "build": "%s, sanitizers: %s" % (options["buildtype"], options["b_sanitize"])}
+            "build": "%s, sanitizers: %s, link-time optimisation: %s" % (options["buildtype"], options["b_sanitize"], options["b_lto"])}
 
 
 def measure(the_lab, proxy, name):

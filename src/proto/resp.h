@@ -114,10 +114,11 @@ void resp_merge(const struct fan_in *, struct out *);
 /* The number in "<type><number>\r\n" and, in *rest, what follows. False: it is of another type. */
 bool resp_take_head(struct slice reply, char type, int64_t *n, struct slice *rest);
 
+bool resp_is_error(struct slice reply);
 /* MERGE_GATHER: what a server is asked for these keys, and the answer made of all answers. */
 void resp_gather_build(const struct msg *, const uint32_t *keys, uint32_t nkeys, struct out *);
 void resp_gather_merge(const struct fan_in *, struct out *);
-/* Answers a request whose options are wrong in the eyes of Redis whatever the keys are. */
+/* Answers what Redis says before it looks at the keys (wrong options), or at the key whose server had an error. */
 bool resp_gather_refuse(const struct fan_in *, struct out *);
 
 /* Adds a HyperLogLog, as GET returns it, to registers that begin as zeroes; what all of them together have counted. */

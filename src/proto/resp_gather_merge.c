@@ -290,25 +290,47 @@ static void merge_sets(const struct fan_in *in, const struct gather *g, struct o
     mem_free(all.v);
 }
 
+/* Adds a part's sketch; true: it is none, and the answer says so. */
+static bool refuse_sketch(struct slice reply, uint8_t *registers, struct out *o) {
+    struct slice sketch;
+    if (slice_is(reply, "$-1\r\n") || slice_is(reply, "_\r\n")) {
+        return false;
+    }
+    if (!take_bulk(&reply, &sketch)) {
+        resp_error(REASON_BAD_REPLY, o);
+        return true;
+    }
+    enum hll_rc rc = resp_hll_add(registers, sketch);
+    if (rc != HLL_OK) {
+        out_str(o, rc == HLL_OTHER ? "-WRONGTYPE Key is not a valid HyperLogLog string value.\r\n"
+                                   : "-INVALIDOBJ Corrupted HLL object detected\r\n");
+    }
+    return rc != HLL_OK;
+}
+
 static void merge_sketches(const struct fan_in *in, struct out *o) {
     uint8_t registers[HLL_REGISTERS] = {0};
     for (uint32_t i = 0; i < in->nparts; i++) {
-        struct slice reply = in->parts[i].reply, sketch;
-        if (slice_is(reply, "$-1\r\n") || slice_is(reply, "_\r\n")) {
-            continue;
-        }
-        if (!take_bulk(&reply, &sketch)) {
-            resp_error(REASON_BAD_REPLY, o);
-            return;
-        }
-        enum hll_rc rc = resp_hll_add(registers, sketch);
-        if (rc != HLL_OK) {
-            out_str(o, rc == HLL_OTHER ? "-WRONGTYPE Key is not a valid HyperLogLog string value.\r\n"
-                                       : "-INVALIDOBJ Corrupted HLL object detected\r\n");
+        if (refuse_sketch(in->parts[i].reply, registers, o)) {
             return;
         }
     }
     resp_put_head(o, ':', (int64_t)resp_hll_count(registers));
+}
+
+/* Keys are judged in their order: what is no sketch is said before the error that a later key's server had. */
+static bool refuse_sketches(const struct fan_in *in, struct out *o) {
+    uint8_t registers[HLL_REGISTERS] = {0};
+    uint32_t good = 0;
+    while (good < in->nparts && in->parts[good].failed == REASON_NONE && !resp_is_error(in->parts[good].reply)) {
+        good++;
+    }
+    for (uint32_t i = 0; good < in->nparts && i < good; i++) {
+        if (refuse_sketch(in->parts[i].reply, registers, o)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The request that the parts were made of; msg_fini() when done. */
@@ -329,6 +351,9 @@ static void put_wrong(const struct gather *g, struct out *o) {
 bool resp_gather_refuse(const struct fan_in *in, struct out *o) {
     struct msg m;
     struct gather g;
+    if (resp_gather_rule(in->cmd)->op == GATHER_SKETCH) {
+        return refuse_sketches(in, o);
+    }
     if (!resp_gather_rule(in->cmd)->early) {
         return false;
     }

@@ -9,7 +9,7 @@
 
 #define FEW_PARTS 64 /* cursors for so many need no memory of their own */
 
-static bool is_error(struct slice reply) {
+bool resp_is_error(struct slice reply) {
     return reply.n > 0 && (reply.p[0] == '-' || reply.p[0] == '!');
 }
 
@@ -35,7 +35,7 @@ static bool put_first_failure(const struct fan_in *in, bool misses, struct out *
             resp_error(p->failed, o);
             return true;
         }
-        if (p->failed == REASON_NONE && is_error(p->reply)) {
+        if (p->failed == REASON_NONE && resp_is_error(p->reply)) {
             out_take(o, p->buf, p->reply);
             return true;
         }

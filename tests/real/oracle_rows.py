@@ -57,7 +57,7 @@ GROUPS = [
     }),
     (18, {
         "sadd": "$g ( <m> ); $g ( <m> ); $g ( <v> )", "scard": "$g", "sdiff": "%g ( %g )", "sdiffstore": "$g $g ( $g )", "sinter": "%g ( %g )", "sintercard": "#%g [ LIMIT 0|1|2|-1|x ]",
-        "sinterstore": "$g $g ( $g )", "sismember": "$g <m>", "smembers": "$g", "smismember": "$g ( <m> )", "smove": "$g $g <m>", "spop": "!$g !1000; !$g !0; !$g x|-1; !$-",
+        "sinterstore": "$g $g ( $g )", "sismember": "$g <m>", "smembers": "$g", "smismember": "$g ( <m> )", "smove": "$g $g <m>", "spop": "!$g !1000; !$g !0; !$g !x|-1; !$-",
         "srandmember": "!$g; !$g !2|-3|0|x", "srem": "$g ( <m> )", "sscan": "!$g !0|x [ MATCH a*|1? ] !COUNT !1000; $g !0 COUNT !0|x", "sunion": "%g ( %g )", "sunionstore": "$g $g ( $g )",
     }),
     (24, {

@@ -292,6 +292,9 @@ static void test_options(void **state) {
     check("sintercard 2 a b limit", part, part, "-ERR syntax error\r\n");
     check("sintercard 2 a b bogus", part, "-WRONGTYPE x\r\n", "-ERR syntax error\r\n"); /* before it looks at the keys */
     check("sintercard 2 a b limit 1", part, "-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n");
+    check("pfcount a b", "$1\r\nx\r\n", "-WRONGTYPE x\r\n", "-WRONGTYPE Key is not a valid HyperLogLog string value.\r\n");
+    check("pfcount a b", "-WRONGTYPE x\r\n", "$1\r\nx\r\n", "-WRONGTYPE x\r\n");
+    check("pfcount a b", "$-1\r\n", "-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n");
     check("zintercard 2 a b bogus", part, "-WRONGTYPE x\r\n", "-WRONGTYPE x\r\n");
 }
 

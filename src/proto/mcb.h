@@ -53,7 +53,7 @@ enum mcb_does {
 enum mcb_says { MCB_SAYS_ALL, MCB_SAYS_HITS, MCB_SAYS_ERRORS };
 
 enum mcb_id {
-#define MCB(id, op, name, to, does, mode, route, merge, says, flags) MCB_ID_##id,
+#define MCB(id, op, name, like_, to, does, mode, route, merge, says, flags) MCB_ID_##id,
 #define MCB_NOT(id, op, name, why) MCB_ID_##id,
 #include "proto/mcb_cmds.def"
 #undef MCB
@@ -65,6 +65,7 @@ enum mcb_id {
 /* What a row says beyond struct cmd. */
 struct mcb_rule {
     uint8_t opcode;
+    uint8_t like;       /* enum mc_id */
     uint8_t does, says; /* enum mcb_does, enum mcb_says */
     char mode;
 };

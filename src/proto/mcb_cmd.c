@@ -2,7 +2,7 @@
 
 /* clang-format off */
 const struct cmd mcb_cmds[MCB_IDS] = {
-#define MCB(id_, op, name_, to, does, mode, route_, merge_, says, flags_) \
+#define MCB(id_, op, name_, like_, to, does, mode, route_, merge_, says, flags_) \
     {.name = name_, .id = MC_ID_##to, .route = ROUTE_##route_, .merge = MERGE_##merge_, .flags = CMD_##flags_},
 #define MCB_NOT(id_, op, name_, why_) \
     {.name = name_, .id = MC_ID_UNKNOWN, .route = ROUTE_REPLY, .why = why_},
@@ -13,8 +13,8 @@ const struct cmd mcb_cmds[MCB_IDS] = {
 };
 
 const struct mcb_rule mcb_rules[MCB_IDS] = {
-#define MCB(id, op, name, to, does_, mode_, route, merge, says_, flags) \
-    {.opcode = op, .does = MCB_##does_, .says = MCB_SAYS_##says_, .mode = mode_},
+#define MCB(id, op, name, like_, to, does_, mode_, route, merge, says_, flags) \
+    {.opcode = op, .like = MC_ID_##like_, .does = MCB_##does_, .says = MCB_SAYS_##says_, .mode = mode_},
 #define MCB_NOT(id, op, name, why) {.opcode = op, .does = MCB_OTHER},
 #include "proto/mcb_cmds.def"
 #undef MCB
@@ -25,7 +25,7 @@ const struct mcb_rule mcb_rules[MCB_IDS] = {
 
 const struct cmd *mcb_find(uint8_t opcode) {
     static const uint8_t rows[256] = { /* one more than the place in the table */
-#define MCB(id, op, name, to, does, mode, route, merge, says, flags) [op] = MCB_ID_##id + 1,
+#define MCB(id, op, name, like_, to, does, mode, route, merge, says, flags) [op] = MCB_ID_##id + 1,
 #define MCB_NOT(id, op, name, why) [op] = MCB_ID_##id + 1,
 #include "proto/mcb_cmds.def"
 #undef MCB
@@ -134,6 +134,8 @@ void mcb_error(enum reason why, const struct cmd *cmd, uint32_t tag, struct out 
 /* Servers are spoken to in text. */
 const struct proto proto_mcb = {
     .name = "memcached, binary",
+    .cmds = mcb_cmds,
+    .ncmds = MCB_IDS,
     .parse_req = mcb_parse_req,
     .build = mcb_build,
     .merge = mcb_merge,

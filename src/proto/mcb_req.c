@@ -2,6 +2,10 @@
  * memcached answers it: then the connection closes, since a client that errs there means something else by what follows. */
 #include "proto/mcb.h"
 
+#include "proto/rules.h"
+
+#include <stdio.h>
+
 /* Base64 of more bytes than this is longer than a key in text may be. */
 #define ODD_KEY_MAX (MC_KEY_MAX / 4 * 3)
 
@@ -73,6 +77,19 @@ static void msg_clear(struct msg *m) {
     m->answer_len = 0;
 }
 
+/* Who denies a text command means what it does, not how it is asked for. */
+static __attribute__((noinline)) void judge_by_rules(struct msg *m, const struct mcb_head *h) {
+    const struct mcb_rule *rule = mcb_rule(m->cmd);
+    const struct cmd *like = &mc_cmds[rule->does == MCB_STORE && h->cas != 0 ? MC_ID_CAS : rule->like];
+    const struct cmd *c = rules_row(m->rules, like);
+    if (c != like && m->route != ROUTE_REPLY) {
+        char text[160];
+        int n = snprintf(text, sizeof text, "'%s' %s", c->name, c->why);
+        ASSERT(n > 0 && (size_t)n < sizeof text);
+        answer(m, h, MCB_REFUSED, text);
+    }
+}
+
 /* The whole request is there. */
 static void read_request(struct msg *m, struct slice in, const struct mcb_head *h) {
     m->raw = slice(in.p, MCB_HEAD + (size_t)h->nbody);
@@ -87,6 +104,9 @@ static void read_request(struct msg *m, struct slice in, const struct mcb_head *
         answer(m, h, MCB_UNKNOWN, m->cmd->why != NULL ? m->cmd->why : mcb_words(MCB_UNKNOWN));
     } else if (m->nkeys > 0 && h->nkey > ODD_KEY_MAX && mcb_key_odd(msg_key(m, 0))) {
         answer(m, h, MCB_INVALID, "a key with blanks, line ends or zero bytes may have 186 bytes through kvmux: it travels in base64");
+    }
+    if (UNLIKELY(m->rules != NULL)) {
+        judge_by_rules(m, h);
     }
 }
 

@@ -3,6 +3,7 @@
 #include "test_mcb.h"
 
 #include "base/rng.h"
+#include "proto/rules.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,6 +193,45 @@ static void test_long_odd_keys(void **state) {
     msg_fini(&m);
 }
 
+/* A denial holds for the binary form of a command too. */
+static void test_denied(void **state) {
+    static const struct {
+        struct ask ask;
+        const char *said; /* NULL: not denied */
+    } rows[] = {
+        {{.opcode = 0x05, .key = "n"}, "05 83 cas=0 'incr' is denied by the configuration of kvmux (deny_commands)\n"},
+        {{.opcode = 0x15, .key = "n"}, "15 83 cas=0 'incr' is denied by the configuration of kvmux (deny_commands)\n"},
+        {{.opcode = 0x06, .key = "n"}, NULL},
+        {{.opcode = 0x18}, "18 83 cas=0 'flush_all' is denied by the configuration of kvmux (deny_commands)\n"},
+        {{.opcode = 0x01, .key = "a", .value = "b"}, NULL},
+        {{.opcode = 0x01, .key = "a", .value = "b", .cas = 3}, "01 83 cas=0 'cas' is denied by the configuration of kvmux (deny_commands)\n"},
+        {{.opcode = 0x0e, .key = "a", .value = "b", .cas = 3}, NULL},
+        {{.opcode = 0x00, .key = "a"}, NULL}, /* mg is, but that is our own */
+    };
+    const struct rule denials[] = {{.name = "incr", .kind = RULE_DENY}, {.name = "flush_all", .kind = RULE_DENY},
+                                   {.name = "cas", .kind = RULE_DENY}, {.name = "mg", .kind = RULE_DENY}};
+    struct rules *rules = rules_new(&proto_mc, denials, ARRAY_LEN(denials));
+    struct msg m;
+    msg_init(&m);
+    m.rules = rules;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct text in = {0}, said = {0};
+        struct parser p = {0};
+        ask_add(&in, &rows[i].ask);
+        assert_int_equal(mcb_parse_req(&p, text_slice(&in), &m), PARSE_DONE);
+        assert_int_equal(m.route == ROUTE_REPLY, rows[i].said != NULL);
+        if (rows[i].said != NULL) {
+            struct slice answer = slice(m.answer, m.answer_len);
+            tell_read(&answer, &said);
+            assert_string_equal(said.p, rows[i].said);
+        }
+        text_fini(&in);
+        text_fini(&said);
+    }
+    msg_fini(&m);
+    rules_free(&rules);
+}
+
 static void local(const struct ask *ask, bool closes, struct text *said) {
     struct text in = {0}, out = {0};
     struct msg m;
@@ -315,7 +355,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),      cmocka_unit_test(test_build), cmocka_unit_test(test_answered),
         cmocka_unit_test(test_long_odd_keys), cmocka_unit_test(test_local), cmocka_unit_test(test_referenced),
-        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_cuts),          cmocka_unit_test(test_denied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static const char intro[] =
     "writes it here: one that subscribes, or changes the database, is not. Redis only.\n"
     "\n"
     "**`deny_commands`**: a list of commands that clients get an error for: `[keys, flushall, \"config|set\"]`, memcached's as well:\n"
-    "`[flush_all]`. A command with subcommands takes all of them along. What scripts call is the servers' own matter.\n"
+    "`[flush_all]`, for binary clients by the same names. A command with subcommands takes all of them along. What scripts call is the servers' own matter.\n"
     "\n";
 
 static const char middle[] =

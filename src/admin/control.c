@@ -133,6 +133,17 @@ void control_post_watch(struct control *c, uint32_t pool, uint32_t server) {
     }
 }
 
+/* What one worker learned, and the news that it arrived for that one. */
+static void control_post_script(struct control *c, const struct mail_script *news) {
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        bool own = i == news->worker;
+        struct mail_script *m = mem_alloc(sizeof *m + (own ? 0 : news->len));
+        memcpy(m, news, sizeof *m + (own ? 0 : news->len));
+        m->mail = (struct mail){.kind = news->mail.kind};
+        mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
+    }
+}
+
 /* ---- from the workers ---- */
 
 static void control_read_mail(struct control *c) {
@@ -152,6 +163,10 @@ static void control_read_mail(struct control *c) {
             break;
         case MAIL_RESOLVE:
             names_again(&c->names, h->pool, h->server);
+            break;
+        case MAIL_SCRIPT:
+        case MAIL_FORGET:
+            control_post_script(c, (const struct mail_script *)(void *)mail);
             break;
         case MAIL_STOPPED:
             c->stopped++;

@@ -28,7 +28,7 @@ static bool client_full(const struct client *c) {
 
 /* A command of it waits at the server, perhaps for ever. */
 static bool client_blocked(const struct client *c) {
-    return c->lease != NULL && c->lease->blocked;
+    return c->parked || (c->lease != NULL && c->lease->blocked);
 }
 
 /* Something of it is still to be answered by a server. */
@@ -48,6 +48,7 @@ static bool client_early(const struct client *c, const struct msg *m) {
         return (m->cmd->flags & CMD_STATE) && c->fifo.head != NULL;
     case ROUTE_LEASE:
     case ROUTE_WATCH:
+    case ROUTE_WRITTEN:
         return c->txn == NULL && client_owed(c);
     case ROUTE_TXN_RUN:
         return c->lease != NULL && client_owed(c);
@@ -118,7 +119,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
             used = in.n;
             break;
         }
-        if (UNLIKELY((m->route == ROUTE_LOCAL || m->route >= ROUTE_LEASE) && client_early(c, m))) {
+        if (UNLIKELY((m->route == ROUTE_LOCAL || m->route >= ROUTE_WRITTEN) && client_early(c, m))) {
             client_pause(c); /* until everything earlier is answered */
             break;
         }

@@ -29,6 +29,7 @@ struct client {
     struct txn *txn; /* NULL: not in a transaction (txn.h) */
     struct lease *lease; /* NULL: it has no uplink of its own (lease.h) */
     struct subscriber *sub; /* NULL: it never listened to a channel (subscriber.h) */
+    uint64_t wrote;      /* the servers that it wrote through: a bit for index % 64 (apart.h) */
     size_t bytes;    /* of requests in flight and replies waiting */
     size_t owed;     /* of these: finished replies */
     size_t sent_off; /* bytes of the first reply that are written */
@@ -40,10 +41,15 @@ struct client {
     bool refused;    /* turned away: one too many */
     bool waiting;    /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h */
     bool unread;     /* bytes came meanwhile */
+    bool parked;     /* a request of it waits on connections apart, perhaps for ever (apart.h) */
     enum reason why; /* CLOSING and LINGER: for the statistics and the log */
 };
 
 void client_accept(struct pool *, struct listener *, int fd);
+static inline void client_wrote(struct client *c, uint32_t server) {
+    c->wrote |= UINT64_C(1) << server % 64;
+}
+
 /* Something at the head of the FIFO may be ready: write it at the end of this turn. */
 void client_wake(struct client *);
 void client_flush(struct client *);

@@ -1,27 +1,44 @@
 #include "core/dispatch.h"
 
+#include "core/apart.h"
 #include "core/fan.h"
 #include "core/greet.h"
+#include "core/heal.h"
 #include "core/lease.h"
 #include "core/subscriber.h"
 #include "core/txn.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
+/* What is not sent as it was received. Apart, so that the plain path stays small. False: a part of it is on its way. */
+static __attribute__((noinline)) bool dispatch_built(const struct client *c, struct uplink *u, struct req *r, struct buf *b,
+                                                     const struct msg *m, const uint32_t *keys, uint32_t nkeys) {
+    if ((m->flags & MSG_SCRIPT) && heal_send(u, r, b, m)) {
+        return false;
+    }
+    struct out out = {&r->bytes, &u->stage};
+    c->front->build(m, b, keys, nkeys, &out);
+    return true;
+}
+
 void dispatch_to(struct server *s, struct req *r, struct buf *b, const struct msg *m, const uint32_t *keys,
                  uint32_t nkeys) {
     enum reason why;
     /* A command that changes its connection must never travel on one that others share. */
     ASSERT(!(m->cmd->flags & CMD_STATE));
-    const struct client *c = (r->flags & REQ_PART) ? r->fan->whole->client : r->client;
+    struct client *c = (r->flags & REQ_PART) ? r->fan->whole->client : r->client;
     struct uplink *u = server_uplink(s, c, r->profile, &why);
     if (u == NULL) {
         req_fail(r, why);
         return;
     }
-    if (keys != NULL || (m->flags & MSG_REWRITE)) {
-        struct out out = {&r->bytes, &u->stage};
-        c->front->build(m, b, keys, nkeys, &out);
+    if (m->cmd->flags & (CMD_WRITE | CMD_CODE)) {
+        client_wrote(c, s->index);
+    }
+    if (keys != NULL || (m->flags & (MSG_REWRITE | MSG_SCRIPT))) {
+        if (!dispatch_built(c, u, r, b, m, keys, nkeys)) {
+            return;
+        }
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
     }
@@ -63,6 +80,16 @@ static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {
         req_fail(r, why);
     } else {
         dispatch_to(s, r, b, m, NULL, 0);
+    }
+}
+
+static void dispatch_all(struct req *r, struct buf *b, const struct msg *m) {
+    if (UNLIKELY(pool_denies(r->pool, m->cmd))) {
+        req_fail(r, REASON_FLUSH_DENIED);
+    } else if (m->cmd->flags & CMD_APART) {
+        apart_all(r, b, m);
+    } else {
+        fan_all(r, b, m);
     }
 }
 
@@ -148,11 +175,10 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
         dispatch_key(r, b, m, slice_str(ANY_KEY));
         return;
     case ROUTE_ALL:
-        if (UNLIKELY(pool_denies(r->pool, m->cmd))) {
-            req_fail(r, REASON_FLUSH_DENIED);
-        } else {
-            fan_all(r, b, m);
-        }
+        dispatch_all(r, b, m);
+        return;
+    case ROUTE_WRITTEN:
+        apart_written(r, b, m);
         return;
     case ROUTE_CURSOR:
         fan_walk(r, b, m);

@@ -1,9 +1,11 @@
 #include "core/fan.h"
 
 #include "base/mem.h"
+#include "core/apart.h"
 #include "core/client.h"
 #include "core/dispatch.h"
 #include "core/greet.h"
+#include "core/heal.h"
 #include "core/rotation.h"
 #include "core/txn.h"
 #include "core/walk.h"
@@ -162,8 +164,12 @@ void fan_one(struct req *whole, struct buf *b, const struct msg *m) {
 
 void fan_all(struct req *whole, struct buf *b, const struct msg *m) {
     struct pool *pool = whole->pool;
+    if (m->flags & MSG_SCRIPT) {
+        heal_note(pool, m);
+    }
     struct fan *f = fan_new(whole, pool->nservers, 0);
     metric_add(&pool->stats.v[POOL_fragments], pool->nservers);
+    f->lenient = (m->cmd->flags & CMD_LENIENT) != 0;
     for (uint32_t s = 0; s < pool->nservers; s++) {
         fan_part_new(f, s);
     }
@@ -208,6 +214,7 @@ static void fan_merge(struct fan *f) {
         .owner = f->owner,
         .nkeys = f->nkeys,
         .miss_on_failure = pool->conf->multiget_failure == FAILURE_MISS,
+        .lenient = f->lenient,
         .dice = rng_u32(&pool->worker->rng),
         .walk = {f->walk_place, f->walk_next},
         .tag = whole->tag,
@@ -221,12 +228,36 @@ static void fan_merge(struct fan *f) {
     }
 }
 
+/* One part, whose reply is the answer as it is. */
+static void fan_end_one(struct fan *f) {
+    struct req *whole = f->whole;
+    enum reason failed = f->parts[0].failed;
+    rope_move(&whole->bytes, &f->parts[0].reply);
+    whole->fan = NULL;
+    fan_free(f);
+    if (failed != REASON_NONE) {
+        req_fail(whole, failed);
+    } else {
+        req_done(whole);
+    }
+}
+
 static void fan_part_ended(struct fan *f, struct req *part) {
     f->parts[part->part].req = NULL;
+    if (f->apart) {
+        apart_part_ended(f, part);
+    }
+    if (f->server != NULL && heal_again(f, part)) {
+        return;
+    }
     if (--f->pending > 0) {
         return;
     }
     struct req *whole = f->whole;
+    if (whole != NULL && f->server != NULL) {
+        fan_end_one(f);
+        return;
+    }
     if (whole != NULL && f->rotation != NULL) {
         rotation_heard(f);
         return;
@@ -243,6 +274,9 @@ static void fan_part_ended(struct fan *f, struct req *part) {
             greet_done(f);
         } else {
             fan_merge(f);
+        }
+        if (f->apart) {
+            apart_done(f);
         }
         whole->fan = NULL;
     }
@@ -285,4 +319,11 @@ void fan_abandon(struct fan *f) {
         mem_free(f->next->name);
     }
     f->whole = NULL;
+    f->pending++; /* it stays while its uplinks close */
+    if (f->apart) {
+        apart_abandon(f);
+    }
+    if (--f->pending == 0) {
+        fan_free(f);
+    }
 }

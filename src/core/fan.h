@@ -3,9 +3,12 @@
 #define KVMUX_CORE_FAN_H
 
 #include "core/req.h"
+#include "proto/proto.h"
 
+struct lease;
 struct msg;
 struct rotation;
+struct server;
 struct session;
 struct worker;
 
@@ -14,6 +17,7 @@ struct fan_part {
     struct rope reply;
     enum reason failed;
     bool error; /* the server said no */
+    struct lease *lease; /* of a part that has an uplink of its own (apart.h) */
 };
 
 struct fan {
@@ -23,6 +27,13 @@ struct fan {
     struct session *next; /* of a change of profile (greet.h): what the client becomes when all agree; else NULL */
     bool proof;           /* of transactions (txn.h) */
     struct rotation *rotation; /* its one part is asked again and again (rotation.h); else NULL */
+    struct server *server; /* of a request that counts on a script (heal.h): where it goes; else NULL */
+    uint8_t digest[SCRIPT_DIGEST]; /* ... names the script */
+    bool healed;                   /* ... it was sent again */
+    bool apart;            /* its parts have uplinks of their own (apart.h), ... */
+    bool waits;            /* ... for as long as they say themselves, ... */
+    bool marks;            /* ... behind a probe */
+    bool lenient;          /* parts that failed do not count, unless all did */
     uint32_t walk_place, walk_next; /* of a walk: ids of the server that was asked and of the one behind it */
     size_t bytes;                   /* of the replies so far */
     struct rope request;            /* what fan_in.request says */

@@ -21,21 +21,24 @@ static struct uplink *lease_uplink(struct server *s, uint64_t profile, enum reas
     return u;
 }
 
-static struct lease *lease_new(struct client *c, struct server *s, enum reason *why) {
-    ASSERT(c->lease == NULL);
-    struct uplink *u = lease_uplink(s, session_profile(&c->session), why);
+struct lease *lease_new(struct client *c, struct server *s, uint64_t profile, enum reason *why) {
+    ASSERT(c == NULL || c->lease == NULL);
+    struct uplink *u = lease_uplink(s, profile, why);
     if (u == NULL) {
         return NULL;
     }
     struct lease *l = mem_zalloc(sizeof *l);
     l->client = c;
     l->uplink = u;
-    c->lease = u->lease = l;
+    u->lease = l;
+    if (c != NULL) {
+        c->lease = l;
+    }
     metric_add(&s->stats.v[SERVER_leases], 1);
     return l;
 }
 
-/* Client and uplink part. Returns the uplink, NULL: it died. */
+/* Its holder and the uplink part. Returns the uplink, NULL: it died. */
 static struct uplink *lease_part(struct lease *l) {
     struct uplink *u = l->uplink;
     l->uplink = NULL;
@@ -46,15 +49,18 @@ static struct uplink *lease_part(struct lease *l) {
     return u;
 }
 
-/* The uplink is free for others: in front, where the next one looks first. */
-static void lease_free(struct lease *l) {
+/* A free one is in front, where the next one looks first. */
+void lease_free(struct lease **lp) {
+    struct lease *l = *lp;
     struct uplink *u = lease_part(l);
+    *lp = NULL; /* the client's own pointer, or the part's */
     if (u != NULL) {
         u->free_at = worker_now(u->server->pool->worker);
+    }
+    if (u != NULL && u->nsend + u->nwait == 0) {
         list_remove(&u->link);
         list_push_front(&u->server->leases, &u->link);
     }
-    l->client->lease = NULL;
     mem_free(l->noted);
     mem_free(l);
 }
@@ -68,7 +74,7 @@ void lease_drop(struct client *c) {
     if (u != NULL) {
         uplink_close(u, REASON_IDLE);
     }
-    lease_free(l);
+    lease_free(&c->lease);
 }
 
 void lease_break(struct client *c) {
@@ -84,17 +90,18 @@ void lease_lost(struct uplink *u) {
 }
 
 struct uplink *lease_take(struct client *c, struct server *s, enum reason *why) {
-    struct lease *l = lease_new(c, s, why);
+    struct lease *l = lease_new(c, s, session_profile(&c->session), why);
     if (l == NULL) {
         return NULL;
     }
+    client_wrote(c, s->index);
     l->blocked = true;
     return l->uplink;
 }
 
 void lease_yield(struct client *c) {
     if (c->lease != NULL) {
-        lease_free(c->lease);
+        lease_free(&c->lease);
     }
 }
 
@@ -106,7 +113,7 @@ void lease_settle(struct client *c) {
     if (c->lease != NULL && c->lease->watching) {
         c->lease->blocked = false;
     } else if (c->lease != NULL) {
-        lease_free(c->lease);
+        lease_free(&c->lease);
     }
 }
 
@@ -197,10 +204,13 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
     }
     if (c->lease != NULL && lease_server(c) != s) {
         req_fail(r, REASON_LEASED); /* it watches keys elsewhere */
-    } else if (c->lease == NULL && lease_new(c, s, &why) == NULL) {
+    } else if (c->lease == NULL && lease_new(c, s, session_profile(&c->session), &why) == NULL) {
         req_fail(r, why);
     } else {
         c->lease->blocked = true;
+        if (m->cmd->flags & CMD_WRITE) {
+            client_wrote(c, s->index);
+        }
         lease_note(c->lease, m);
         req_start_wait(r, pool->front->waits->limit(m));
         lease_send(r, b, m);
@@ -219,7 +229,7 @@ void lease_watch(struct req *r, struct buf *b, const struct msg *m) {
     } else if (c->lease != NULL && lease_server(c) != s) {
         why = REASON_CROSS_SLOT;
     } else if (c->lease == NULL) {
-        lease_new(c, s, &why);
+        lease_new(c, s, session_profile(&c->session), &why);
     }
     if (c->lease == NULL || c->lease->uplink == NULL || lease_server(c) != s) {
         req_fail(r, why);

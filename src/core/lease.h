@@ -1,5 +1,5 @@
 /* lease.h: a connection of its own for a client, as long as it needs one: for a command that waits at the server, and from
- * WATCH to EXEC.
+ * WATCH to EXEC; or for one part of a request that goes to several servers (apart.h).
  *
  * The second mutual link between a client and an uplink, beside req: each side clears it when it goes. While a command waits,
  * the client is not read, as a server does not read a blocked client. A client that leaves has its leased uplink closed, so
@@ -17,7 +17,7 @@ struct server;
 struct uplink;
 
 struct lease {
-    struct client *client;
+    struct client *client; /* NULL: a part has it */
     struct uplink *uplink; /* NULL: it died; the client has still to be told */
     bool watching;         /* stays after the reply */
     bool blocked;          /* a command waits at the server, for as long as it says itself */
@@ -26,6 +26,10 @@ struct lease {
     uint8_t *noted; /* the requests whose keys it holds on to, for lease_moved */
 };
 
+/* Takes a free leased uplink of the profile, or a new one; a client's becomes its lease. NULL, and why. */
+struct lease *lease_new(struct client *, struct server *, uint64_t profile, enum reason *why);
+/* The uplink is free for others, unless it still owes a reply: then nobody gets it. */
+void lease_free(struct lease **);
 /* Sends a command that may wait to the server of its keys. */
 void lease_block(struct req *, struct buf *, const struct msg *);
 /* For a command that is asked server by server (rotation.h): a connection to this one; NULL, and why. Given back before the

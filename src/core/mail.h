@@ -5,6 +5,7 @@
 #include "base/mailbox.h"
 #include "base/reason.h"
 #include "io/addr.h"
+#include "proto/proto.h"
 #include "route/ring.h"
 
 struct book;
@@ -17,6 +18,9 @@ enum mail_kind {
     MAIL_WATCH,   /* mail_health: a server failed somewhere; report its next good reply with MAIL_WORKS */
     MAIL_DRAIN,   /* mail: stop taking clients, finish what is in flight */
     MAIL_STOP,    /* mail: close everything now */
+    /* worker to control, and control to every worker */
+    MAIL_SCRIPT,  /* mail_script: a body that the worker saw for the first time */
+    MAIL_FORGET,  /* mail_script without a body: all of a pool are forgotten */
     /* worker to control */
     MAIL_FAILED,   /* mail_health: a connection to a server failed */
     MAIL_WORKS,    /* mail_health: a good reply after a reported failure */
@@ -54,6 +58,14 @@ struct mail_health {
     enum reason reason;
     int64_t opened_at; /* when the connection was started, and */
     int64_t at;        /* when this happened: usec, on the clock that all loops of the process share */
+};
+
+struct mail_script {
+    struct mail mail;
+    uint32_t worker, pool; /* who saw it */
+    uint32_t len;
+    uint8_t digest[SCRIPT_DIGEST];
+    uint8_t body[];
 };
 
 struct mail_worker {

@@ -21,6 +21,7 @@ void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, u
     };
     list_init(&p->clients);
     list_init(&p->channel_sets);
+    scripts_init(&p->scripts, p);
     p->servers = mem_zalloc(p->nservers * sizeof *p->servers);
     for (uint32_t i = 0; i < p->nservers; i++) {
         server_init(&p->servers[i], p, i);
@@ -34,6 +35,7 @@ void pool_fini(struct pool *p) {
     }
     mem_free(p->servers);
     mem_free(p->walk_ids);
+    scripts_fini(&p->scripts);
     ring_unref(&p->ring);
     book_unref(&p->learned);
 }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "core/scripts.h"
 #include "core/server.h"
 
 struct worker;
@@ -27,6 +28,7 @@ struct pool {
     struct book *learned;         /* commands that only the servers know (admin/learn.h); NULL: none yet */
     char version[MAIL_VERSION_MAX]; /* of the servers, the lowest; "": not known */
     uint16_t *walk_ids; /* of the servers, for walk.c; NULL: nobody walked yet */
+    struct scripts scripts;
     struct log_limit refused_log;
     struct pool_block stats;
 };

@@ -32,9 +32,12 @@ enum {
     REQ_EXPIRED = 1u << 3, /* got its error at its deadline; still in the wait queue for its late reply */
     REQ_GHOST = 1u << 4,   /* the unsent rest of a request that is answered already: bytes only, no reply follows */
     REQ_QUIET = 1u << 5,   /* the client wants no answer that says what it expects: errors are shown */
-    REQ_LEASE = 1u << 7,   /* on a leased uplink; its client is not read until it ends (lease.h) */
     REQ_ERROR = 1u << 6,   /* REQ_PART: one of its replies was an error */
+    REQ_LEASE = 1u << 7,   /* on a leased uplink; its client is not read until it ends (lease.h) */
     REQ_PUSH = 1u << 8,    /* a message of a channel, or an answer that counts as one (subscriber.h) */
+    REQ_SCRIPT = 1u << 9,  /* counts on a script that was given to the server over the same uplink (heal.h) */
+    REQ_NO_SCRIPT = 1u << 10, /* ... and the server did not have it */
+    REQ_UNSURE = 1u << 11, /* a reply that was passed over was an error */
 };
 
 struct req {

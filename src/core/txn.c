@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/client.h"
 #include "core/dispatch.h"
+#include "core/heal.h"
 #include "core/lease.h"
 #include "core/server.h"
 #include "core/uplink.h"
@@ -16,6 +17,9 @@ struct txn {
     size_t size;
     uint32_t count;  /* requests kept */
     uint32_t server; /* of the pool; RING_NONE: no key was named yet */
+    uint8_t (*scripts)[SCRIPT_DIGEST]; /* those that requests name and that were remembered then */
+    uint32_t nscripts, scripts_cap;
+    bool writes; /* it may */
     bool broken;     /* a request was refused: it will not run */
 };
 
@@ -27,6 +31,7 @@ void txn_free(struct txn **tp) {
         rope_fini(&t->bytes);
         rope_fini(&t->run);
         stage_release(&t->stage);
+        mem_free(t->scripts);
         mem_free(t);
     }
 }
@@ -79,6 +84,19 @@ static uint32_t server_of_keys(struct client *c, const struct msg *m, enum reaso
     return server;
 }
 
+/* A script that a request names is given to the server ahead of the transaction, if it is remembered. */
+static void keep_script(struct txn *t, struct pool *pool, const struct msg *m) {
+    heal_note(pool, m);
+    if (!(m->cmd->flags & CMD_DIGEST) || scripts_find(&pool->scripts, m->digest) == NULL) {
+        return;
+    }
+    if (t->nscripts == t->scripts_cap) {
+        t->scripts_cap = t->scripts_cap == 0 ? 8 : 2 * t->scripts_cap;
+        t->scripts = mem_realloc(t->scripts, t->scripts_cap * sizeof *t->scripts);
+    }
+    memcpy(t->scripts[t->nscripts++], m->digest, SCRIPT_DIGEST);
+}
+
 static void txn_keep(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
     struct txn *t = c->txn;
     bool every = (m->route == ROUTE_ALL && c->pool->nservers > 1) || m->route == ROUTE_CURSOR;
@@ -115,7 +133,11 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
         refuse(c, r, why);
         return;
     }
+    if (m->flags & MSG_SCRIPT) {
+        keep_script(t, c->pool, m);
+    }
     keep(t, &t->bytes, c->front, b, m);
+    t->writes = t->writes || (m->cmd->flags & (CMD_WRITE | CMD_CODE));
     t->size += m->raw.n;
     t->count++;
     say(r, c->front->txn.kept);
@@ -123,9 +145,32 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
 
 /* ---- running ---- */
 
+/* The scripts that the server lacks, in front. */
+static void txn_send_scripts(struct req *r, struct uplink *u, const struct txn *t) {
+    for (uint32_t i = 0; i < t->nscripts; i++) {
+        r->skip += heal_ahead(u, &r->bytes, t->scripts[i]);
+        r->flags |= REQ_SCRIPT;
+    }
+    size_t size = rope_len(&r->bytes);
+    r->size += (uint32_t)size;
+    r->client->bytes += size;
+}
+
 /* As one request with one reply that counts. */
 static void txn_send(struct client *c, struct req *r, struct uplink *u) {
     struct txn *t = c->txn;
+    if (c->lease != NULL) { /* on the connection that watches, which is free afterwards */
+        c->lease->watching = false;
+        c->waiting = true;
+        r->flags |= REQ_LEASE;
+        u = c->lease->uplink;
+    }
+    if (t->writes) {
+        client_wrote(c, u->server->index);
+    }
+    if (t->nscripts > 0) {
+        txn_send_scripts(r, u, t);
+    }
     struct rope *parts[] = {&t->open, &t->bytes, &t->run};
     for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
         for (uint32_t i = 0; i < parts[p]->n; i++) {
@@ -133,17 +178,11 @@ static void txn_send(struct client *c, struct req *r, struct uplink *u) {
             rope_add_ref(&r->bytes, s->buf, s->off, s->len);
         }
     }
-    r->skip = t->count + 1;
+    r->skip += t->count + 1;
     r->flags |= REQ_RETRIED; /* not on another connection: it proved nothing */
     r->size += (uint32_t)t->size;
     c->bytes += t->size;
     txn_free(&c->txn);
-    if (c->lease != NULL) { /* on the connection that watches, which is free afterwards */
-        c->lease->watching = false;
-        c->waiting = true;
-        r->flags |= REQ_LEASE;
-        u = c->lease->uplink;
-    }
     req_start_clock(r);
     uplink_queue(u, r);
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/client.h"
 #include "core/fan.h"
+#include "core/heal.h"
 #include "core/uplink_state.h"
 
 /* A server that vanished without a FIN is noticed after this long even when `timeout:` is not set. */
@@ -223,6 +224,9 @@ static void uplink_retry(struct uplink *u, struct req *r, enum reason why) {
         req_fail(r, why);
         return;
     }
+    if (UNLIKELY(r->flags & REQ_SCRIPT) && r->fan != NULL) {
+        heal_moved(other, r);
+    }
     r->flags |= REQ_RETRIED;
     metric_add(&s->pool->stats.v[POOL_retries], 1);
     uplink_put(other, r, true);
@@ -274,6 +278,7 @@ void uplink_close(struct uplink *u, enum reason why) {
     u->sent_off = 0;
     uplink_fail_unsent(u, was >= UPLINK_READY && why != REASON_DRAIN, why);
     stage_release(&u->stage);
+    heal_forget(u);
     uplink_count(u);
     list_push(&w->dead_uplinks, &u->link);
 }

@@ -38,6 +38,8 @@ struct uplink {
     struct timer timer; /* connect time-out, or the first deadline of both queues, or the end of a suspect */
     struct stage stage; /* small requests are copied here */
     struct parser parser;
+    uint32_t *loaded;      /* scripts that the server got over it: by their slot, the serial of the script (scripts.h) */
+    uint32_t nloaded;
     size_t sent_off;       /* bytes of the first request in `send` that are written */
     int64_t opened_at;     /* usec */
     /* progress, looked at when the timer runs: bytes in and out at that time, and when they were last seen to move */

@@ -3,6 +3,7 @@
 #include "core/client.h"
 #include "core/fan.h"
 #include "core/feed.h"
+#include "core/heal.h"
 
 /* The request that the next reply belongs to, or NULL: nobody asked for it. */
 static struct req *uplink_expects(const struct uplink *u) {
@@ -38,6 +39,28 @@ static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct 
     }
     r->uplink = NULL;
     req_done(r);
+}
+
+/* A reply to what went ahead of the request that counts. */
+static void uplink_pass_over(struct uplink *u, struct req *r, enum rsp_kind kind) {
+    r->skip--;
+    if (kind != RSP_GOOD) {
+        r->flags |= REQ_UNSURE;
+        if (r->flags & REQ_SCRIPT) {
+            heal_forget(u);
+        }
+    }
+}
+
+/* A reply that is more than its bytes. */
+static void uplink_take_marks(struct uplink *u, struct req *r, const struct rsp *rsp) {
+    if (rsp->quiet_ok && (r->flags & REQ_QUIET)) {
+        r->flags |= REQ_SILENT;
+    }
+    if (rsp->no_script && (r->flags & REQ_SCRIPT)) {
+        heal_forget(u);
+        r->flags |= rsp->kind == RSP_ERROR ? REQ_NO_SCRIPT : 0; /* inside another reply: the rest of it was carried out */
+    }
 }
 
 /* One reply to AUTH or SELECT. A refusal is a failure of the server: no request may run unauthenticated or in another
@@ -96,15 +119,15 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
             r->flags |= REQ_ERROR;
         }
         if (UNLIKELY(r->skip > 0)) {
-            r->skip--;
+            uplink_pass_over(u, r, rsp.kind);
             continue;
         }
         count++;
         if (UNLIKELY(s->told_failed && rsp.kind != RSP_LOADING && !(r->flags & REQ_EXPIRED))) {
             server_works(s);
         }
-        if (UNLIKELY(rsp.quiet_ok) && (r->flags & REQ_QUIET)) {
-            r->flags |= REQ_SILENT;
+        if (UNLIKELY(rsp.quiet_ok | rsp.no_script)) {
+            uplink_take_marks(u, r, &rsp);
         }
         uplink_reply(u, r, b, slice(rest.p, rsp.len));
     }

@@ -263,6 +263,7 @@ static void worker_read_mail(struct worker *w) {
         struct mail_ring *ring = (struct mail_ring *)(void *)mail;
         struct mail_addrs *addrs = (struct mail_addrs *)(void *)mail;
         struct mail_commands *commands = (struct mail_commands *)(void *)mail;
+        const struct mail_script *script = (const struct mail_script *)(void *)mail;
         const struct mail_health *watch = (const struct mail_health *)(void *)mail;
         switch (mail->kind) {
         case MAIL_RING:
@@ -276,6 +277,12 @@ static void worker_read_mail(struct worker *w) {
             break;
         case MAIL_WATCH:
             w->pools[watch->pool].servers[watch->server].told_failed = true;
+            break;
+        case MAIL_SCRIPT:
+            scripts_told(&w->pools[script->pool].scripts, script);
+            break;
+        case MAIL_FORGET:
+            scripts_clear(&w->pools[script->pool].scripts);
             break;
         case MAIL_DRAIN:
             worker_drain(w);

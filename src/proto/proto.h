@@ -33,6 +33,7 @@ struct parser {
     size_t pos;    /* bytes understood so far */
     uint64_t left; /* the codec's own count of what is missing: arguments, elements, bytes */
     uint8_t phase; /* the codec's own */
+    uint8_t mark;  /* the codec's own: what it saw on the way */
 };
 
 /* What happens to a request. */
@@ -46,6 +47,7 @@ enum route {
     ROUTE_ANY,   /* the server that owns the literal key "placeholder" (nutcracker's rule, compat part 5.2) */
     ROUTE_ALL,   /* every server, merged */
     ROUTE_CURSOR, /* one server after the other: the one that msg->walk names */
+    ROUTE_WRITTEN, /* the servers that this client wrote through, as long as it takes, merged (core/apart.h) */
     ROUTE_LEASE,   /* may wait at the server: on a connection of its own (core/lease.h) */
     ROUTE_WATCH,   /* holds such a connection until the transaction ran ... */
     ROUTE_UNWATCH, /* ... or this */
@@ -68,6 +70,8 @@ enum merge {
     MERGE_CONCAT, /* one array of all elements */
     MERGE_DISTINCT, /* ... and equal ones once */
     MERGE_PICK,   /* one that is not null, any of them; else null */
+    MERGE_MIN,    /* the smallest integer; of arrays of integers, element by element */
+    MERGE_ANY_OK, /* the first good reply, else the error that says most */
     MERGE_GATHER, /* computed: needs fan_in.request */
     MERGE_CURSOR, /* a page of one server: needs fan_in.walk */
     MERGE_TRANSLATE, /* the client speaks another protocol than the servers: needs fan_in.tag, and fan_in.request with CMD_KEY_BACK */
@@ -90,6 +94,13 @@ enum {
     CMD_SHARD = 1u << 17,      /* ... or channels of a shard */
     CMD_ANYWHERE = 1u << 18,   /* its key says where it is sent, not where data is: in a transaction any server will do */
     CMD_LISTENS = 1u << 19,    /* also for a client that can only listen (session.listening) */
+    CMD_CODE = 1u << 20,       /* runs code at the server, which may write */
+    CMD_BODY = 1u << 21,       /* has the body of a script: msg->script */
+    CMD_DIGEST = 1u << 22,     /* names a script by its digest: msg->digest */
+    CMD_FORGETS = 1u << 23,    /* servers forget all scripts */
+    CMD_LENIENT = 1u << 24,    /* ROUTE_ALL: servers that give no reply do not count, unless none gives one */
+    CMD_APART = 1u << 25,      /* ROUTE_ALL: must pass what the shared connections wait for. Its reply depends neither on the
+                                * database nor on the version of the protocol */
 };
 
 /* One row of a command table. */
@@ -117,7 +128,10 @@ enum {
     MSG_NOREPLY = 1u << 1, /* the client wants no answer; the server is asked for one all the same */
     MSG_CLOSE = 1u << 2,   /* close the client once this request's answer is written */
     MSG_QUIET = 1u << 3,   /* the client does not want the replies that rsp.quiet_ok marks; the server sends them all the same */
+    MSG_SCRIPT = 1u << 4,  /* about a script: CMD_BODY, CMD_DIGEST or CMD_FORGETS says what */
 };
+
+#define SCRIPT_DIGEST 20 /* bytes */
 
 /* One parsed request. Belongs to the worker and is used again for each request; valid until the next parse. */
 struct msg {
@@ -138,6 +152,8 @@ struct msg {
         uint32_t place; /* id of the server; 0: the first one */
     } walk; /* ROUTE_CURSOR */
     uint32_t tag;                        /* the codec's own: what the answer must repeat, whoever makes it */
+    struct slice script;           /* MSG_SCRIPT and CMD_BODY */
+    uint8_t digest[SCRIPT_DIGEST]; /* MSG_SCRIPT and CMD_DIGEST */
     uint64_t need;                       /* after MORE: the message has at least so many bytes; 0: unknown */
     char answer[512];                    /* after BAD, and for ROUTE_REPLY: the whole reply to send */
     uint32_t answer_len;
@@ -172,6 +188,7 @@ struct rsp {
     size_t len; /* of the whole reply */
     enum rsp_kind kind;
     bool quiet_ok; /* what a quiet request (MSG_QUIET) is not told */
+    bool no_script; /* an error in it says that the server does not have a script */
     uint64_t need; /* after MORE, as in msg */
 };
 
@@ -213,6 +230,10 @@ struct session {
 /* What must be alike for two clients to share a connection to a server: every uplink of a profile greets alike. */
 static inline uint64_t session_profile(const struct session *s) {
     return (uint64_t)s->version << 32 | s->db;
+}
+/* The same rights with nothing else asked for: a server that is busy with a script still agrees to it. */
+static inline uint64_t session_profile_plain(uint64_t profile) {
+    return profile & ~UINT64_C(0xffffffffff);
 }
 static inline uint32_t session_profile_db(uint64_t profile) {
     return (uint32_t)profile;
@@ -258,6 +279,7 @@ struct fan_in {
     const uint16_t *owner; /* for each key in request order: which part has it; NULL for ROUTE_ALL */
     uint32_t nkeys;
     bool miss_on_failure; /* a failed part counts as misses instead of failing the whole request */
+    bool lenient;         /* ... does not count, unless all failed */
     struct slice request; /* MERGE_GATHER: what build makes of all of it; MERGE_TRANSLATE with CMD_KEY_BACK: its key */
     uint32_t tag;         /* the request's msg.tag */
     uint32_t dice;        /* MERGE_PICK: any number */
@@ -321,6 +343,10 @@ struct proto {
         const char *begun, *kept, *dropped, *empty; /* whole replies */
         const char *begin, *run;                    /* whole requests */
     } txn; /* what kvmux itself says about transactions; NULL where the protocol has none */
+    struct {
+        void (*load)(struct slice body, struct out *); /* the request that gives a script to a server; one reply */
+        bool (*digest)(struct slice body, uint8_t digest[SCRIPT_DIGEST]); /* false: it cannot be told */
+    } script; /* NULL where the protocol has none */
     enum parse_rc (*parse_req)(struct parser *, struct slice in, struct msg *);
     /* `cmd` is the request's row; NULL for greetings and probes. This one, greet and probe are NULL when no server is spoken
      * to in this protocol: rows of such a codec's commands are understood by the servers' parse_rsp. */

@@ -7,7 +7,8 @@
  * resp_spec.c   ... of commands that are not in our table
  * resp_learn.c  what servers say of themselves
  * resp_gather*.c sets over several servers  resp_hll.c     HyperLogLogs; resp_scan.c: SCAN
- * resp_channel.c publish and subscribe      resp_wait.c    BLPOP and its kind */
+ * resp_channel.c publish and subscribe      resp_wait.c    BLPOP and its kind
+ * resp_script.c  scripts */
 #ifndef KVMUX_PROTO_RESP_H
 #define KVMUX_PROTO_RESP_H
 
@@ -144,6 +145,13 @@ bool resp_hear_who(struct slice reply, struct identity *);
 void resp_ask_what(struct out *);
 bool resp_hear_what(struct slice reply, struct shelf *, struct rows *);
 bool resp_hear_every(struct slice reply, struct shelf *, struct rows *);
+
+/* Finds what a request says about a script: its body or digest, which is argument `at`. */
+void resp_script_judge(struct msg *, uint32_t at);
+void resp_script_load(struct slice body, struct out *);
+bool resp_script_digest(struct slice body, uint8_t digest[SCRIPT_DIGEST]);
+/* An error's line, without its type: does it say that the server does not have the script? */
+bool resp_script_missing(struct slice line);
 
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);

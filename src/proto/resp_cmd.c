@@ -42,6 +42,12 @@ struct resp_entry {
 #define ANYWHERE         CMD_ANYWHERE
 #define LISTENS          CMD_LISTENS
 #define ROTATE           CMD_ROTATE
+#define CODE             CMD_CODE
+#define BODY             CMD_BODY
+#define DIGEST           CMD_DIGEST
+#define FORGETS          CMD_FORGETS
+#define LENIENT          CMD_LENIENT
+#define APART            CMD_APART
 /* The key column is several initialisers: it is expanded once more before it is used. */
 #define ROW(...) {__VA_ARGS__},
 
@@ -202,6 +208,7 @@ static void keys_single(struct msg *m, const struct cmd *c) {
 }
 
 static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cmd *c) {
+    uint32_t at = 1; /* the first argument behind the name */
     if (c == NULL && (c = find_beside(m, slice(NULL, 0), msg_arg(m, 0))) == NULL) {
         answer_unknown(m);
         return;
@@ -213,6 +220,7 @@ static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cm
             return;
         }
         c = sub;
+        at = 2;
     }
     m->cmd = c;
     m->route = (enum route)c->route;
@@ -225,6 +233,9 @@ static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cm
     } else {
         resp_find_keys(m);
         settle_route(m);
+        if (c->flags & (CMD_BODY | CMD_DIGEST | CMD_FORGETS)) {
+            resp_script_judge(m, at);
+        }
     }
 }
 

@@ -27,8 +27,18 @@ bool resp_take_head(struct slice reply, char type, int64_t *n, struct slice *res
     return true;
 }
 
-/* Answers with the first part that has no good reply. False: every part has one. */
+/* The first part that has a reply; nparts: none has. */
+static uint32_t first_replied(const struct fan_in *in) {
+    uint32_t i = 0;
+    while (i < in->nparts && in->parts[i].failed != REASON_NONE) {
+        i++;
+    }
+    return i;
+}
+
+/* Answers with the first part that has no good reply. False: every part has one, but for those that do not count. */
 static bool put_first_failure(const struct fan_in *in, bool misses, struct out *o) {
+    misses = misses || (in->lenient && first_replied(in) < in->nparts);
     for (uint32_t i = 0; i < in->nparts; i++) {
         const struct part *p = &in->parts[i];
         if (p->failed != REASON_NONE && !misses) {
@@ -213,9 +223,87 @@ static void merge_pick(const struct fan_in *in, struct out *o) {
     out_take(o, in->parts[chosen].buf, in->parts[chosen].reply);
 }
 
+/* The smallest of the integers that the parts go on with at `at`, which moves behind them. False: one is no integer. */
+static bool take_min(const struct fan_in *in, struct slice *at, int64_t *min) {
+    bool any = false;
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        int64_t n;
+        if (in->parts[i].failed != REASON_NONE) {
+            continue;
+        }
+        if (!resp_take_head(at[i], ':', &n, &at[i])) {
+            return false;
+        }
+        *min = any && *min < n ? *min : n;
+        any = true;
+    }
+    return any;
+}
+
+/* How many elements each of the arrays has, and in `at` where they begin; 0: the replies are no arrays; -1: they differ. */
+static int64_t min_elements(const struct fan_in *in, struct slice *at) {
+    int64_t count = 0, n = 0;
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        at[i] = in->parts[i].reply;
+        if (in->parts[i].failed != REASON_NONE) {
+            continue;
+        }
+        bool array = resp_take_head(in->parts[i].reply, '*', &n, &at[i]);
+        n = array ? n : 0;
+        if ((array && n <= 0) || (i > first_replied(in) && n != count)) {
+            return -1;
+        }
+        count = n;
+    }
+    return count;
+}
+
+static void merge_min(const struct fan_in *in, struct out *o) {
+    struct slice *at = mem_alloc(in->nparts * sizeof *at);
+    int64_t count = min_elements(in, at), n = count > 0 ? count : 1;
+    int64_t *min = mem_alloc((size_t)n * sizeof *min);
+    bool good = count >= 0;
+    for (int64_t k = 0; k < n && good; k++) {
+        good = take_min(in, at, &min[k]);
+    }
+    if (!good) {
+        put_unexpected(o);
+    } else if (count > 0) {
+        resp_put_head(o, '*', count);
+    }
+    for (int64_t k = 0; k < n && good; k++) {
+        resp_put_head(o, ':', min[k]);
+    }
+    mem_free(min);
+    mem_free(at);
+}
+
+/* What says more than that there was nothing to do: an error, then a server that did not answer. */
+static void merge_any_ok(const struct fan_in *in, struct out *o) {
+    const struct part *best = NULL;
+    int best_rank = 0;
+    for (uint32_t i = 0; i < in->nparts; i++) {
+        const struct part *p = &in->parts[i];
+        int rank = p->failed != REASON_NONE ? 2 : !is_error(p->reply) ? 4 : slice_starts(p->reply, "-NOTBUSY") ? 1 : 3;
+        if (rank > best_rank) {
+            best = p;
+            best_rank = rank;
+        }
+    }
+    if (best->failed != REASON_NONE) {
+        resp_error(best->failed, o);
+    } else {
+        out_take(o, best->buf, best->reply);
+    }
+}
+
 void resp_merge(const struct fan_in *in, struct out *o) {
     ASSERT(in->nparts > 0);
     enum merge how = (enum merge)in->cmd->merge;
+    if (how == MERGE_ANY_OK) {
+        merge_any_ok(in, o);
+        return;
+    }
     if (how == MERGE_GATHER && resp_gather_refuse(in, o)) {
         return;
     }
@@ -230,7 +318,10 @@ void resp_merge(const struct fan_in *in, struct out *o) {
         merge_sum(in, o);
         break;
     case MERGE_ALL_OK:
-        out_take(o, in->parts[0].buf, in->parts[0].reply);
+        out_take(o, in->parts[first_replied(in)].buf, in->parts[first_replied(in)].reply);
+        break;
+    case MERGE_MIN:
+        merge_min(in, o);
         break;
     case MERGE_CONCAT:
         merge_concat(in, o);

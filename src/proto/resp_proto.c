@@ -27,6 +27,7 @@ const struct proto proto_resp = {
     .learn = &lessons,
     .txn = {.begun = "+OK\r\n", .kept = "+QUEUED\r\n", .dropped = "+OK\r\n", .empty = "*0\r\n",
             .begin = "*1\r\n$5\r\nMULTI\r\n", .run = "*1\r\n$4\r\nEXEC\r\n"},
+    .script = {.load = resp_script_load, .digest = resp_script_digest},
     .parse_req = resp_parse_req,
     .parse_rsp = resp_parse_rsp,
     .build = resp_build,

@@ -135,6 +135,9 @@ static enum parse_rc scan(struct parser *ps, struct slice in, struct rsp *r) {
         if (rc != PARSE_DONE) {
             return rc;
         }
+        if (UNLIKELY(type == '-' && resp_script_missing(line))) {
+            ps->mark = 1;
+        }
         if (!take_value(ps, type, kind, line)) {
             return PARSE_BAD;
         }
@@ -177,6 +180,7 @@ enum parse_rc resp_parse_rsp(struct parser *ps, const struct cmd *c, struct slic
     if (rc == PARSE_DONE) {
         r->len = ps->pos;
         r->kind = reply_kind(in);
+        r->no_script = ps->mark;
     }
     if (rc != PARSE_MORE) {
         *ps = (struct parser){0};

@@ -8,17 +8,22 @@
 
 #define SECONDS_MAX 1e9 /* more is for ever */
 
+/* In milliseconds; 0: for ever. */
+static int64_t limit_in_msec(struct slice s) {
+    uint64_t msec;
+    if (!num_u64(s, &msec)) {
+        return WAIT_UNCLEAR;
+    }
+    return msec == 0 || msec > (uint64_t)SECONDS_MAX * 1000 ? WAIT_EVER : (int64_t)msec * 1000;
+}
+
 /* BLOCK of XREAD and XREADGROUP; the search ends where the keys begin. */
 static int64_t limit_of_streams(const struct msg *m) {
-    uint64_t msec;
     for (uint32_t i = 1; i + 1 < m->first_key; i++) {
         if (slice_ieq(msg_arg(m, i), slice_str("group"))) {
             i += 2; /* names, which may look like an option */
         } else if (slice_ieq(msg_arg(m, i), slice_str("block"))) {
-            if (!num_u64(msg_arg(m, i + 1), &msec)) {
-                return WAIT_UNCLEAR;
-            }
-            return msec == 0 || msec > (uint64_t)SECONDS_MAX * 1000 ? WAIT_EVER : (int64_t)msec * 1000;
+            return limit_in_msec(msg_arg(m, i + 1));
         }
     }
     return WAIT_UNCLEAR;
@@ -33,6 +38,9 @@ static int64_t wait_limit(const struct msg *m) {
     double seconds;
     if (m->cmd->keys == RESP_STREAMS) {
         return limit_of_streams(m);
+    }
+    if (m->cmd->route == ROUTE_WRITTEN) {
+        return limit_in_msec(msg_arg(m, m->nargs - 1));
     }
     if (!resp_gather_double(msg_arg(m, timeout_at(m)), &seconds) || seconds < 0) {
         return WAIT_UNCLEAR;

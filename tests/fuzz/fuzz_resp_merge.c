@@ -16,6 +16,7 @@ static const char *const requests[] = {
     "zunion 8 a b c d e f g h withscores", "zunion 8 a b c d e f g h aggregate min", "zinter 8 a b c d e f g h weights 1 2 3 4 5 6 7 8 withscores",
     "zinter 8 a b c d e f g h aggregate max", "zdiff 8 a b c d e f g h withscores", "zintercard 8 a b c d e f g h", "pfcount a b c d e f g h",
     "mget a b c d e f g h", "del a b c d e f g h", "mset a b c d e f g h", "keys *", "randomkey", "dbsize", "scan 12345", "zunion 8 a b c d e f g h bogus",
+    "wait 1 0", "waitaof 1 1 0", "script exists a b", "script kill", "script load x",
 };
 
 /* The replies at the front of the input, each in memory of its own. */
@@ -49,7 +50,7 @@ static void merge(const struct msg *m, const struct part *parts, uint32_t nparts
         owner[i] = (uint16_t)(i < nparts ? i : (i * layout) % nparts);
     }
     struct fan_in in = {
-        .cmd = m->cmd, .parts = parts, .nparts = m->cmd->merge == MERGE_CURSOR ? 1 : nparts, .owner = owner, .nkeys = m->nkeys, .dice = layout};
+        .cmd = m->cmd, .parts = parts, .nparts = m->cmd->merge == MERGE_CURSOR ? 1 : nparts, .owner = owner, .nkeys = m->nkeys, .dice = layout, .lenient = m->cmd->flags & CMD_LENIENT};
     in.request = rope_flat(&request, &pool, &b);
     proto_resp.merge(&in, &to_reply);
     struct slice out = rope_flat(&reply, &pool, &b);

@@ -73,8 +73,8 @@ static int run_random(uint64_t seed, uint64_t count, bool verbose) {
     for (uint64_t i = 0; i < count; i++) {
         random_run(seed + i, (struct slice){0}, verbose, &sum);
     }
-    printf("random: ok, seeds %llu..%llu, %llu requests, %llu errors, %llu clients closed\n", (unsigned long long)seed,
-           (unsigned long long)(seed + count - 1), (unsigned long long)sum.requests, (unsigned long long)sum.errors,
+    printf("random: ok, seeds %llu..%llu, %llu requests, %llu errors (%llu for want of a script), %llu clients closed\n", (unsigned long long)seed,
+           (unsigned long long)(seed + count - 1), (unsigned long long)sum.requests, (unsigned long long)sum.errors, (unsigned long long)sum.no_script,
            (unsigned long long)sum.closed);
     return 0;
 }

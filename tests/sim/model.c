@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/sha1.h"
 #include "model_int.h"
 
 #include <stdio.h>
@@ -247,6 +248,63 @@ static void serve_keys(struct model *m, struct sim_conn *c, const struct slice *
     }
 }
 
+/* ---- scripts ---- */
+
+const char *const model_scripts[MODEL_SCRIPTS] = {"return 'get'", "return 'set' -- with one argument", "return 'incr'"};
+
+void model_digest(uint32_t script, char hex[MODEL_DIGEST]) {
+    uint8_t digest[SHA1_LEN];
+    sha1(slice_str(model_scripts[script]), digest);
+    for (size_t i = 0; i < SHA1_LEN; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+void model_forget_scripts(struct model *m) {
+    memset(m->has_script, 0, sizeof m->has_script);
+}
+
+/* By its body or its digest; MODEL_SCRIPTS: none. */
+static uint32_t find_script(struct slice s) {
+    char hex[MODEL_DIGEST];
+    uint32_t i = 0;
+    for (; i < MODEL_SCRIPTS; i++) {
+        model_digest(i, hex);
+        if (slice_is(s, model_scripts[i]) || slice_is(s, hex)) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* EVAL and EVALSHA of one key, SCRIPT LOAD and FLUSH. */
+static void serve_script(struct model *m, struct sim_conn *c, const struct slice *a, uint32_t n) {
+    char hex[MODEL_DIGEST];
+    bool script = word(a[0], "script"), load = script && n == 3 && word(a[1], "load");
+    uint32_t i = find_script(a[load ? 2 : 1]);
+    if (script && !load) {
+        model_forget_scripts(m);
+        model_say(c, "+OK\r\n");
+        return;
+    }
+    if (i == MODEL_SCRIPTS) {
+        sim_fail("a script that nobody sent");
+    }
+    if (load) {
+        m->has_script[i] = true;
+        model_digest(i, hex);
+        say_bulk(c, slice_str(hex));
+        return;
+    }
+    m->has_script[i] = m->has_script[i] || word(a[0], "eval");
+    if (!m->has_script[i]) {
+        model_say(c, "-NOSCRIPT No matching script. Please use EVAL.\r\n");
+        return;
+    }
+    const struct slice plain[] = {slice_str((const char *[]){"get", "set", "incr"}[i]), a[3], n > 4 ? a[4] : a[3]};
+    serve_keys(m, c, plain, n - 2);
+}
+
 void model_serve_redis(struct model *m, struct model_conn *mc, struct sim_conn *c, struct slice raw, const struct slice *a,
                        uint32_t n) {
     uint64_t db;
@@ -259,6 +317,8 @@ void model_serve_redis(struct model *m, struct model_conn *mc, struct sim_conn *
         model_say(c, "-NOAUTH Authentication required.\r\n");
     } else if (word(a[0], "ping") && n == 1) {
         model_say(c, "+PONG\r\n");
+    } else if (word(a[0], "wait") && n == 3) {
+        model_say(c, ":0\r\n");
     } else if (word(a[0], "select") && n == 2 && num_u64(a[1], &db)) {
         mc->db = (uint32_t)db;
         model_say(c, "+OK\r\n");
@@ -266,7 +326,10 @@ void model_serve_redis(struct model *m, struct model_conn *mc, struct sim_conn *
         if (mc->db != m->opts.db && mc->db != m->opts.other_db) {
             sim_fail("a request for database %u came to a connection with database %u", m->opts.db, mc->db);
         }
-        if (!model_serve_more(m, mc, c, raw, a, n)) {
+        bool script = word(a[0], "script") || word(a[0], "eval") || word(a[0], "evalsha");
+        if (script) {
+            serve_script(m, c, a, n);
+        } else if (!model_serve_more(m, mc, c, raw, a, n)) {
             serve_keys(m, c, a, n);
         }
     }

@@ -8,6 +8,12 @@
 
 #include "sim_net.h"
 
+/* Scripts that the model knows: they do what the command does that they are named after. */
+#define MODEL_SCRIPTS 3
+extern const char *const model_scripts[MODEL_SCRIPTS]; /* get, set, incr */
+#define MODEL_DIGEST 41
+void model_digest(uint32_t script, char hex[MODEL_DIGEST]);
+
 enum model_kind { MODEL_REDIS, MODEL_MEMCACHED };
 
 struct model;
@@ -28,6 +34,7 @@ struct model_opts {
 
 struct model *model_new(const struct model_opts *);
 void model_free(struct model **);
+void model_forget_scripts(struct model *);
 
 /* One connection's state. */
 struct model_conn {

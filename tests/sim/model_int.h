@@ -19,6 +19,7 @@ struct model {
     struct model_opts opts;
     uint64_t cas;
     struct model_conn *serving; /* whose request this is */
+    bool has_script[MODEL_SCRIPTS];
     struct model_key *buckets[MODEL_BUCKETS];
 };
 

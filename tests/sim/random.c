@@ -149,6 +149,9 @@ static void step_server(struct rnd *r) {
         step_name(r, sim_below(4));
     }
     struct rnd_server *s = &r->servers[sim_below(r->nservers)];
+    if (sim_below(16) == 0) {
+        model_forget_scripts(s->model); /* somebody emptied it behind our back */
+    }
     switch (sim_below(8)) {
     case 0:
         s->answer = SIM_REFUSE;
@@ -164,6 +167,7 @@ static void step_server(struct rnd *r) {
         s->stalled = !s->stalled;
         break;
     case 4: /* the whole server dies, and may be back at once */
+        model_forget_scripts(s->model);
         s->answer = sim_below(2) == 0 ? SIM_REFUSE : SIM_ACCEPT;
         for (uint32_t k = 0; k < s->n; k++) {
             if (s->conns[k] != NULL) {
@@ -436,6 +440,7 @@ static void finish(struct rnd *r, struct random_sum *sum) {
     if (sum != NULL) {
         sum->requests += r->sum.requests;
         sum->errors += r->sum.errors;
+        sum->no_script += r->sum.no_script;
         sum->closed += r->sum.closed;
     }
     mem_free(r);

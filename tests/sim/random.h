@@ -6,6 +6,7 @@
 
 struct random_sum {
     uint64_t requests, errors, closed;
+    uint64_t no_script; /* of the errors: a server had lost the script, and something was behind the request */
 };
 
 /* Everything follows from the seed; with `bytes` (a fuzzer's) decisions are taken from them. A broken promise ends the

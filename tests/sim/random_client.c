@@ -224,6 +224,10 @@ static void ask_redis(struct rnd *r, struct rnd_client *c) {
         rnd_more_ask(r, c);
         return;
     }
+    if (sim_below(4) == 0) {
+        rnd_script_ask(r, c);
+        return;
+    }
     switch (sim_below(10)) {
     case 0:
     case 1:
@@ -480,7 +484,9 @@ static enum got judge(struct rnd *r, struct rnd_client *c, struct reader *rd, co
                 c->seq_failed[w->id] = true;
             }
             rnd_more_failed(c, w);
-            return w->kind == WANT_ERROR || !r->healthy ? GOT_GOOD : GOT_WRONG;
+            bool lost = w->by_digest && slice_starts(line, "-NOSCRIPT ");
+            r->sum.no_script += lost;
+            return w->kind == WANT_ERROR || lost || !r->healthy ? GOT_GOOD : GOT_WRONG;
         }
     }
     switch (w->kind) {
@@ -497,6 +503,8 @@ static enum got judge(struct rnd *r, struct rnd_client *c, struct reader *rd, co
         return rnd_text(rd, t);
     case WANT_ONE:
         return rnd_text(rd, ":1\r\n");
+    case WANT_WAIT:
+        return rnd_text(rd, ":0\r\n");
     case WANT_TEXT:
         return rnd_text(rd, w->text);
     case WANT_SEQ_GET:
@@ -521,9 +529,10 @@ static bool may_be_refusal(const struct rnd *r, struct slice got) {
     return r->limits_clients && got.n > 0 && memcmp(got.p, refusal(r), got.n < n ? got.n : n) == 0;
 }
 
-static bool waits_to_pop(const struct rnd_client *c) {
+static bool waits_at_server(const struct rnd_client *c) {
     for (uint32_t i = c->first; i < c->last; i++) {
-        if (c->wants[i % RND_EXPECT].kind == WANT_POPPED) {
+        enum want_kind kind = c->wants[i % RND_EXPECT].kind;
+        if (kind == WANT_POPPED || kind == WANT_WAIT) {
             return true;
         }
     }
@@ -535,7 +544,7 @@ static void closed(struct rnd *r, struct rnd_client *c, struct slice rest) {
     r->sum.closed++;
     bool refused = may_be_refusal(r, rest) && rest.n == strlen(refusal(r));
     bool answered = rnd_client_waiting(c) == 0 && rest.n == 0;
-    if (c->fin && waits_to_pop(c)) {
+    if (c->fin && waits_at_server(c)) {
         answered = true; /* nobody waits at a server for somebody who half-closed */
     }
     if (!refused && !(answered && (c->doomed || c->fin)) && !((c->was_slow || r->tight) && !r->healthy)) {

@@ -23,6 +23,7 @@ enum want_kind {
     WANT_DELETED, /* memcached delete */
     WANT_SEQ_SET, /* set of this client's own key to id: 1, 2, 3, ... */
     WANT_SEQ_GET, /* get of it: the last one that was set */
+    WANT_WAIT,    /* 0; a client that half-closes meanwhile is closed */
     /* random_more.c */
     WANT_FINE,      /* +OK */
     WANT_FREED,     /* +OK, and nothing is watched any more */
@@ -52,6 +53,7 @@ struct want {
     uint32_t id, n; /* of the first key, how many */
     const char *text;
     bool closes; /* the connection ends behind it */
+    bool by_digest; /* of a script, which the server may not have */
 };
 
 struct rnd_client {
@@ -126,8 +128,10 @@ void rnd_client_drop(struct rnd_client *); /* forgets connection and wants */
 /* Requests of random_more.c: transactions, pops, profiles, gathers, pages; quiet batches. */
 void rnd_more_ask(struct rnd *, struct rnd_client *);
 void rnd_more_ask_quiet(struct rnd *, struct rnd_client *);
+/* Requests of random_script.c: commands as scripts, WAIT. */
+void rnd_script_ask(struct rnd *, struct rnd_client *);
 
-/* For random_more.c: making a request. */
+/* For random_more.c and random_script.c: making a request. */
 void rnd_make(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rnd_make_command(struct rnd_client *, const char *name, uint32_t args);
 void rnd_make_arg(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -52,7 +52,7 @@ static void test_rows_make_sense(void **state) {
             continue;
         }
         assert_int_equal(c->merge != MERGE_NONE, c->route == ROUTE_SPLIT || c->route == ROUTE_ALL || c->route == ROUTE_GATHER ||
-                                                     c->route == ROUTE_CURSOR);
+                                                     c->route == ROUTE_CURSOR || c->route == ROUTE_WRITTEN);
         assert_int_equal(c->merge == MERGE_GATHER, c->route == ROUTE_GATHER);
         bool txn = c->route == ROUTE_UNWATCH || c->route == ROUTE_TXN_BEGIN || c->route == ROUTE_TXN_RUN || c->route == ROUTE_TXN_DROP;
         if (c->route == ROUTE_JOIN || c->route == ROUTE_PART) { /* names of channels are no keys, but those of shards */
@@ -61,7 +61,11 @@ static void test_rows_make_sense(void **state) {
             continue;
         }
         assert_int_equal(c->keys == RESP_NOKEYS, txn || c->route == ROUTE_ANY || c->route == ROUTE_ALL || c->route == ROUTE_LOCAL ||
-                                                       c->route == ROUTE_CURSOR);
+                                                       c->route == ROUTE_CURSOR || c->route == ROUTE_WRITTEN);
+        assert_true(!(c->flags & (CMD_APART | CMD_LENIENT)) || c->route == ROUTE_ALL);
+        /* a body or a digest is the first argument behind the name, which must be there */
+        uint32_t words = strchr(c->name, '|') != NULL ? 2 : 1;
+        assert_true(!(c->flags & (CMD_BODY | CMD_DIGEST)) || least > words);
         /* what would change a shared connection never reaches one; containers are answered before they are routed */
         assert_true(!(c->flags & CMD_STATE) || c->route == ROUTE_LOCAL || resp_is_container(c));
         if (c->route == ROUTE_SPLIT) {
@@ -206,7 +210,7 @@ static void test_refusals(void **state) {
         {"scan 4096", "-ERR invalid cursor\r\n"},
         {"scan 99999999999999999999", "-ERR invalid cursor\r\n"},
         {"multi x", "-ERR wrong number of arguments for 'multi' command\r\n"},
-        {"wait 1 0", "-ERR 'wait' is not supported by kvmux yet: waiting for replicas comes with a later version\r\n"},
+        {"wait 1", "-ERR wrong number of arguments for 'wait' command\r\n"},
         {"shutdown", "-ERR 'shutdown' is refused by kvmux: it would stop a server that others use\r\n"},
         {"config set a b", "-ERR 'config|set' is refused by kvmux: it would administer one server of the pool; connect to "
                            "that server\r\n"},

@@ -5,7 +5,7 @@ static int64_t limit_of(const char *line) {
     struct msg m;
     msg_init(&m);
     parse_line(&m, line);
-    assert_int_equal(m.route, ROUTE_LEASE);
+    assert_true(m.route == ROUTE_LEASE || m.route == ROUTE_WRITTEN);
     int64_t limit = proto_resp.waits->limit(&m);
     msg_fini(&m);
     return limit;
@@ -43,6 +43,11 @@ static void test_limit(void **state) {
         {"xread block 5 streams a", WAIT_UNCLEAR},
         {"xreadgroup group block 7 block 20 streams block >", 20000},
         {"xreadgroup group g streams block 30 streams a >", 30000},
+        {"wait 2 1500", 1500000},
+        {"wait 2 0", WAIT_EVER},
+        {"wait 2 -1", WAIT_UNCLEAR},
+        {"wait 2 x", WAIT_UNCLEAR},
+        {"waitaof 1 1 1500", 1500000},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (limit_of(rows[i].line) != rows[i].usec) {

@@ -133,6 +133,7 @@ WHY_NOT = {
     "commandlog": "a container that the servers here do not know: its subcommands are kvmux's", "commandlog|help": "see commandlog",
     "wait": "waits for replicas, of which there are none here", "waitaof": "waits for replicas and for disks",
     "script|exists": "what EVAL left in a server's cache differs between one server and four", "script|kill": "ends what another client runs", "function|kill": "ends what another client runs",
+    "script|show": "the servers here do not know it",
     "subscribe": "what a subscriber gets comes by itself: test_channels.py", "unsubscribe": "see subscribe", "psubscribe": "see subscribe", "punsubscribe": "see subscribe", "ssubscribe": "see subscribe",
     "sunsubscribe": "see subscribe", "pubsub|numpat": "see subscribe", "pubsub|numsub": "see subscribe", "pubsub|shardnumsub": "see subscribe",
 }

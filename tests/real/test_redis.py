@@ -141,7 +141,7 @@ def test_errors_in_the_middle_of_a_pipeline(c):
 
 @kvmux_only
 @pytest.mark.parametrize("req", [("MONITOR",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"),
-                                 ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "1"), ("SYNC",), ("PSYNC", "?", "-1"), ("WAIT", "0", "10"),
+                                 ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "1"), ("SYNC",), ("PSYNC", "?", "-1"),
                                  ("MOVE", "a", "1"), ("SWAPDB", "0", "1"), ("CLUSTER", "SLOTS"),
                                  ("SAVE",)], ids=lambda r: r[0])
 @not_direct
@@ -576,7 +576,7 @@ def test_redis_py_ping_echo_select_time(px):
 
 def test_redis_py_script(rp):
     script = rp.register_script("return {KEYS[1], ARGV[1]}")
-    # a Script loads with SCRIPT LOAD on NOSCRIPT, which needs the next release: EVAL first, as users of nutcracker do
+    # EVAL first, as users of nutcracker do
     assert rp.eval("return {KEYS[1], ARGV[1]}", 1, "{s}k", "v") == [b"{s}k", b"v"]
     assert script(keys=["{s}k"], args=["w"]) == [b"{s}k", b"w"]
 

@@ -284,7 +284,7 @@ static void merge_any_ok(const struct fan_in *in, struct out *o) {
     int best_rank = 0;
     for (uint32_t i = 0; i < in->nparts; i++) {
         const struct part *p = &in->parts[i];
-        int rank = p->failed != REASON_NONE ? 2 : !is_error(p->reply) ? 4 : slice_starts(p->reply, "-NOTBUSY") ? 1 : 3;
+        int rank = p->failed != REASON_NONE ? 2 : !resp_is_error(p->reply) ? 4 : slice_starts(p->reply, "-NOTBUSY") ? 1 : 3;
         if (rank > best_rank) {
             best = p;
             best_rank = rank;

@@ -146,12 +146,28 @@ static void control_post_script(struct control *c, const struct mail_script *new
 
 /* ---- from the workers ---- */
 
+/* A survey goes to one worker after the other and then home. A worker that stopped meanwhile keeps it: the asker waits no
+ * longer than it said. */
+static void control_pass_on(struct control *c, struct mail_survey *m) {
+    uint32_t to = m->next < c->nworkers ? m->next : m->asker;
+    if (to >= c->nworkers) {
+        mem_free(m); /* they are all gone */
+        return;
+    }
+    m->home = m->next >= c->nworkers;
+    m->next++;
+    mailbox_post(worker_mailbox(c->workers[to]), &m->mail);
+}
+
 static void control_read_mail(struct control *c) {
     struct mail *mail;
     while ((mail = mailbox_take(&c->mailbox)) != NULL) {
         const struct mail_health *h = (const struct mail_health *)(void *)mail;
         const struct mail_log *l = (const struct mail_log *)(void *)mail;
         switch (mail->kind) {
+        case MAIL_SURVEY:
+            control_pass_on(c, (struct mail_survey *)(void *)mail);
+            continue;
         case MAIL_FAILED:
             health_failed(&c->health[h->pool][h->server], h);
             break;

@@ -109,7 +109,8 @@ static void probe_on_connect(struct stream *s) {
     struct stage stage;
     stage_init(&stage, &h->control->bufs);
     struct out out = {&rope, &stage};
-    struct greeting greeting = {.password = conf->redis_auth, .db = conf_server_db(conf, server_of(h))};
+    struct greeting greeting = conf_greeting(conf, 0);
+    greeting.db = conf_server_db(conf, server_of(h));
     h->greeting_left = proto->greet(&greeting, &out);
     proto->probe(&out);
     struct buf *b;

@@ -61,15 +61,16 @@ static void say_unknown(const struct build *b, const struct node *key, bool in_p
         near_try(&near, "servers");
         near_try(&near, "commands");
         near_try(&near, "deny_commands");
+        near_try(&near, "users");
     }
     if (near.best != NULL) {
         problem_error(b->problems, place_of(key), "unknown key \"%s\"; did you mean \"%s\"?", name, near.best);
         return;
     }
-    char known[800];
+    char known[1200];
     list_keys(table, known, sizeof known);
     problem_error(b->problems, place_of(key), "unknown key \"%s\"; known keys: %s%s", name,
-                  in_pool ? "listen, servers, commands, deny_commands" : "", in_pool ? known : known + 2);
+                  in_pool ? "listen, servers, users, commands, deny_commands" : "", in_pool ? known : known + 2);
 }
 
 /* Notes where a key stands; false after telling that it was there before. */
@@ -147,6 +148,22 @@ static void build_servers(struct build *b, struct build_pool *bp, const struct n
     mem_free(list);
 }
 
+static void build_users(struct build *b, struct build_pool *bp, const struct node *value) {
+    if (value->kind != NODE_LIST || value->n == 0 || value->n > USERS_MAX) {
+        problem_error(b->problems, place_of(value), "users: %s; allowed: 1 to %u \"- {name: N, password: P}\"",
+                      value->kind != NODE_LIST ? "a list is wanted" : value->n == 0 ? "the list is empty" : "there are too many",
+                      USERS_MAX);
+        return;
+    }
+    bp->pool.users = mem_zalloc(value->n * sizeof *bp->pool.users);
+    bp->user_places = mem_zalloc(value->n * sizeof *bp->user_places);
+    for (const struct node *entry = value->first; entry != NULL; entry = entry->next) {
+        if (user_parse(entry, b->problems, &bp->pool.users[bp->pool.nusers])) {
+            bp->user_places[bp->pool.nusers++] = place_of(entry);
+        }
+    }
+}
+
 /* ---- pools and the section ---- */
 
 static void build_key(struct build *b, struct build_pool *bp, const struct node *key) {
@@ -164,6 +181,10 @@ static void build_key(struct build *b, struct build_pool *bp, const struct node 
         bp->commands = note_key(b, &bp->commands_at, key) ? value : bp->commands;
     } else if (strcmp(key->text, "deny_commands") == 0) {
         bp->deny = note_key(b, &bp->deny_at, key) ? value : bp->deny;
+    } else if (strcmp(key->text, "users") == 0) {
+        if (note_key(b, &bp->users_at, key)) {
+            build_users(b, bp, value);
+        }
     } else if ((row = key_by_name(&keys_pool, key->text)) < 0) {
         say_unknown(b, key, true);
     } else if (note_key(b, &bp->key_at[row], key)) {
@@ -264,9 +285,13 @@ void conf_pool_fini(struct conf_pool *p) {
     for (uint32_t i = 0; i < p->nservers; i++) {
         conf_server_fini(&p->servers[i]);
     }
+    for (uint32_t i = 0; i < p->nusers; i++) {
+        user_fini(&p->users[i]);
+    }
     mem_free(p->listens);
     mem_free(p->servers);
     rules_free(&p->rules);
+    mem_free(p->users);
     mem_free(p->name);
     keys_fini(&keys_pool, p);
 }
@@ -276,6 +301,7 @@ void build_fini(struct build *b) {
         conf_pool_fini(&b->pools[i].pool);
         mem_free(b->pools[i].listens_at);
         mem_free(b->pools[i].server_places);
+        mem_free(b->pools[i].user_places);
     }
     mem_free(b->pools);
 }

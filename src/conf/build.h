@@ -9,9 +9,10 @@ struct build_pool {
     struct conf_pool pool;
     struct place at;                  /* its name */
     struct place key_at[KEYS_MAX];    /* line 0: the key is not given */
-    struct place listen_at, servers_at, commands_at, deny_at;
+    struct place listen_at, servers_at, users_at, commands_at, deny_at;
     const struct node *commands, *deny; /* `commands:` and `deny_commands:`; NULL: not given */
-    struct place *listens_at, *server_places; /* one per entry, in the order of pool.listens and pool.servers */
+    /* one per entry, in the order of pool.listens, pool.servers and pool.users */
+    struct place *listens_at, *server_places, *user_places;
 };
 
 struct build {

@@ -28,11 +28,19 @@ static void check_servers(const struct build *b, const struct build_pool *bp) {
     }
 }
 
+static const char *const redis_only[] = {"server_user", "server_password"};
+
 static void check_redis(const struct build *b, const struct build_pool *bp) {
     const struct conf_pool *p = &bp->pool;
     struct place auth_at = given_at(bp, "redis_auth"), db_at = given_at(bp, "redis_db");
     if (!p->redis && auth_at.line != 0) {
         problem_error(b->problems, auth_at, "redis_auth: is only valid for a redis pool; allowed: with redis: true");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(redis_only); i++) {
+        struct place at = given_at(bp, redis_only[i]);
+        if (!p->redis && at.line != 0) {
+            problem_error(b->problems, at, "%s: is only valid for a redis pool; allowed: with redis: true", redis_only[i]);
+        }
     }
     if (!p->redis && p->redis_db > 0) {
         problem_warn(b->problems, db_at, "redis_db: has no effect in a memcached pool");
@@ -52,6 +60,35 @@ static void check_redis(const struct build *b, const struct build_pool *bp) {
                                              "uses database %lld; if this pool's data comes from nutcracker, set nutcracker_db0: "
                                              "true", (long long)p->redis_db);
             return;
+        }
+    }
+}
+
+static void check_users(const struct build *b, const struct build_pool *bp) {
+    const struct conf_pool *p = &bp->pool;
+    struct quoted q;
+    if (!p->redis && bp->users_at.line != 0) {
+        problem_error(b->problems, bp->users_at, "users: is only valid for a redis pool; allowed: with redis: true");
+    }
+    if (p->server_user != NULL && p->server_password == NULL && p->redis_auth == NULL) {
+        problem_error(b->problems, given_at(bp, "server_user"), "server_user: needs a password to log in with; set server_password");
+    }
+    if (p->redis && (int64_t)p->nusers > p->server_profiles) {
+        problem_warn(b->problems, bp->users_at, "users: there are %u, but clients of no more than %lld of them can be busy at a server at a "
+                                                "time; set server_profiles to at least twice their number (RESP2 and RESP3)",
+                     p->nusers, (long long)p->server_profiles);
+    }
+    for (uint32_t i = 0; i < p->nusers; i++) {
+        const char *name = p->users[i].name;
+        if (p->redis_auth != NULL && strcmp(name, "default") == 0) {
+            problem_error(b->problems, bp->user_places[i], "users: \"default\" has its password in redis_auth; give it in one place only");
+        }
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(p->users[k].name, name) == 0) {
+                problem_error(b->problems, bp->user_places[i], "users: the name \"%s\" is used twice; the first is in line %u",
+                              quote(&q, name), bp->user_places[k].line);
+                break;
+            }
         }
     }
 }
@@ -120,6 +157,7 @@ void check_file(const struct build *b) {
         check_missing(b, bp);
         check_servers(b, bp);
         check_redis(b, bp);
+        check_users(b, bp);
         check_placement(b, bp);
         if (i > 0 && strcmp(b->pools[i - 1].pool.name, bp->pool.name) == 0) {
             problem_error(b->problems, bp->at, "there are two pools with the name \"%s\"; the first is in line %u",

@@ -106,6 +106,31 @@ int conf_pool_by_name(const struct conf *c, const char *name) {
     return -1;
 }
 
+struct greeting conf_greeting(const struct conf_pool *p, uint32_t user) {
+    if (user > 0) {
+        ASSERT(user <= p->nusers);
+        const struct user *u = &p->users[user - 1];
+        return (struct greeting){.user = u->server_user, .password = u->server_password};
+    }
+    return (struct greeting){
+        .user = p->server_user,
+        .password = p->server_password != NULL ? p->server_password : p->redis_auth,
+    };
+}
+
+bool conf_must_log_in(const struct conf_pool *p) {
+    return p->redis_auth != NULL || p->nusers > 0;
+}
+
+bool conf_plain_dbs(const struct conf_pool *p) {
+    for (uint32_t i = 0; i < p->nservers; i++) {
+        if (conf_server_db(p, &p->servers[i]) != (uint32_t)p->redis_db) {
+            return false;
+        }
+    }
+    return true;
+}
+
 uint32_t conf_server_db(const struct conf_pool *pool, const struct conf_server *server) {
     bool defect = pool->redis_auth != NULL || server->host == NULL;
     return pool->nutcracker_db0 && defect ? 0 : (uint32_t)pool->redis_db;

@@ -59,6 +59,8 @@ struct conf_pool {
     struct conf_server *servers; /* nutcracker's order: shorter names first, then bytes */
     uint32_t nservers;
     struct rules *rules; /* of `commands:` and `deny_commands:`; NULL: there are none */
+    struct user *users; /* in the order of the file */
+    uint32_t nusers;
 #define KEY(name, type, def, min, max, live, help) CONF_##type name;
 #include "conf/keys_pool.def"
 #undef KEY
@@ -102,6 +104,12 @@ void conf_unref(struct conf **);
 struct ring *conf_ring(const struct conf_pool *, const bool *alive);
 /* The database to select on a server: redis_db, but 0 where nutcracker_db0 keeps what nutcracker's defects B1 and B2 did. */
 uint32_t conf_server_db(const struct conf_pool *, const struct conf_server *);
+/* As whom the connections of a user (session.user) greet the servers: user and password; the rest is the caller's. */
+struct greeting conf_greeting(const struct conf_pool *, uint32_t user);
+/* Whether clients must log in. */
+bool conf_must_log_in(const struct conf_pool *);
+/* Whether a number names the same database for clients and for every server (nutcracker_db0 may change one). */
+bool conf_plain_dbs(const struct conf_pool *);
 /* Index of the pool, or -1. */
 int conf_pool_by_name(const struct conf *, const char *name);
 /* The configuration reference as Markdown, from the tables (tools/gen-docs writes docs/configuration.md with it). */

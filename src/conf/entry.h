@@ -1,4 +1,4 @@
-/* entry.h: one entry of `listen:` or `servers:`. */
+/* entry.h: one entry of `listen:`, `servers:` or `users:`. */
 #ifndef KVMUX_CONF_ENTRY_H
 #define KVMUX_CONF_ENTRY_H
 
@@ -13,6 +13,10 @@ void listen_fini(struct conf_listen *);
  * {path, weight, name}. As listen_parse. */
 bool server_parse(const struct node *, struct conf_problems *, struct conf_server *);
 void conf_server_fini(struct conf_server *);
+
+/* One entry of `users:`: {name, password, server_user, server_password}. As listen_parse. */
+bool user_parse(const struct node *, struct conf_problems *, struct user *);
+void user_fini(struct user *);
 
 /* nutcracker's order of servers and pools: the shorter name first, then by unsigned bytes. */
 int name_compare(const char *a, const char *b);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include "core/dispatch.h"
+#include "core/greet.h"
 #include "core/lease.h"
 #include "core/runs.h"
 #include "core/subscriber.h"
@@ -65,10 +66,10 @@ static void client_pause(struct client *c) {
 }
 
 /* Nothing more is read; what is owed is still written. */
-static void client_finish(struct client *c, enum reason why) {
+void client_finish(struct client *c, enum reason why) {
     if (c->state == CLIENT_OPEN || c->state == CLIENT_EOF) {
         c->state = CLIENT_CLOSING;
-        c->why = why;
+        c->why = (uint8_t)why;
         client_wake(c);
     }
 }
@@ -131,6 +132,10 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
             }
         }
     }
+    if (LIKELY(count > 0)) {
+        c->last = m->cmd;
+        c->read_at = client_clock(worker_now(worker_of(c)));
+    }
     metric_add(&c->pool->stats.v[POOL_client_requests], count);
     metric_add(&c->pool->stats.v[POOL_client_request_bytes], used);
     return c->state == CLIENT_OPEN ? used : in.n;
@@ -141,7 +146,7 @@ static void client_on_eof(struct stream *s) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
     c->eof = true;
     if (c->state == CLIENT_LINGER) {
-        client_close(c, c->why);
+        client_close(c, (enum reason)c->why);
     } else if (c->state == CLIENT_OPEN && client_blocked(c)) {
         client_close(c, REASON_EOF); /* it does not wait for what it asked the server to wait for */
     } else if (c->state == CLIENT_OPEN) {
@@ -153,7 +158,7 @@ static void client_on_eof(struct stream *s) {
 
 static void client_on_error(struct stream *s, enum reason why) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
-    client_close(c, c->state == CLIENT_LINGER ? c->why : why);
+    client_close(c, c->state == CLIENT_LINGER ? (enum reason)c->why : why);
 }
 
 /* ---- writing ---- */
@@ -200,7 +205,7 @@ static void client_retire(struct client *c, size_t sent) {
 
 static void client_linger(struct client *c) {
     if (c->eof) {
-        client_close(c, c->why);
+        client_close(c, (enum reason)c->why);
         return;
     }
     c->state = CLIENT_LINGER;
@@ -299,7 +304,7 @@ static void client_on_timer(struct timer *t) {
     if (c->state != CLIENT_LINGER) {
         metric_add(&c->pool->stats.v[POOL_client_slow], 1);
     }
-    client_close(c, c->state == CLIENT_LINGER ? c->why : REASON_SLOW_READER);
+    client_close(c, c->state == CLIENT_LINGER ? (enum reason)c->why : REASON_SLOW_READER);
 }
 
 static const struct stream_ops client_ops = {
@@ -334,8 +339,9 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
     struct worker *w = pool->worker;
     struct client *c = freelist_get(&w->clients);
     *c = (struct client){.pool = pool, .id = w->next_client++};
+    c->since = c->read_at = client_clock(worker_now(w));
     c->session = (struct session){
-        .authed = pool->conf->redis_auth == NULL,
+        .authed = !conf_must_log_in(pool->conf),
         .db = (uint32_t)pool->conf->redis_db,
         .id = (uint64_t)c->id * w->opts.shared->workers + w->opts.index + 1,
     };
@@ -391,7 +397,7 @@ void client_close(struct client *c, enum reason why) {
     lease_drop(c);
     subscriber_free(c);
     stage_release(&c->stage);
-    mem_free(c->session.name);
+    session_texts_free(&c->session);
     txn_free(&c->txn);
     bool clean = reason_bucket(why) == REASON_BUCKET_EOF;
     if (!c->refused) {

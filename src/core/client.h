@@ -33,18 +33,27 @@ struct client {
     size_t bytes;    /* of requests in flight and replies waiting */
     size_t owed;     /* of these: finished replies */
     size_t sent_off; /* bytes of the first reply that are written */
+    const struct cmd *last; /* of its requests, as of the last time it was read; NULL: none */
+    uint32_t since, read_at; /* client_clock: accepted, and last read */
     uint32_t nreqs;  /* in fifo */
     uint32_t id;     /* unique in this worker; picks the uplink when a server has several */
     uint8_t state;   /* enum client_state */
     bool blocked;    /* the socket is full: on_room follows */
     bool eof;        /* the peer's FIN was seen */
     bool refused;    /* turned away: one too many */
-    bool waiting;    /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h */
+    bool waiting;    /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h, survey.h */
     bool unread;     /* bytes came meanwhile */
     bool parked;     /* a request of it waits on connections apart, perhaps for ever (apart.h) */
-    enum reason why; /* CLOSING and LINGER: for the statistics and the log */
+    uint8_t why;     /* enum reason. CLOSING and LINGER: for the statistics and the log */
 };
 
+/* A clock for ages of minutes and years, in four bytes and without a division where clients are read. */
+static inline uint32_t client_clock(int64_t usec) {
+    return (uint32_t)(usec >> 20);
+}
+static inline int64_t client_seconds(uint32_t clock) {
+    return ((int64_t)clock << 20) / 1000000;
+}
 void client_accept(struct pool *, struct listener *, int fd);
 static inline void client_wrote(struct client *c, uint32_t server) {
     c->wrote |= UINT64_C(1) << server % 64;
@@ -55,6 +64,8 @@ void client_wake(struct client *);
 void client_flush(struct client *);
 /* A request ended that waited in the FIFO. */
 void client_drain(struct client *);
+/* Answers what it has asked for and closes. */
+void client_finish(struct client *, enum reason);
 void client_close(struct client *, enum reason);
 
 #endif

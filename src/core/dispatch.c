@@ -6,6 +6,7 @@
 #include "core/heal.h"
 #include "core/lease.h"
 #include "core/subscriber.h"
+#include "core/survey.h"
 #include "core/txn.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -83,22 +84,14 @@ static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {
     }
 }
 
-static void dispatch_all(struct req *r, struct buf *b, const struct msg *m) {
-    if (UNLIKELY(pool_denies(r->pool, m->cmd))) {
-        req_fail(r, REASON_FLUSH_DENIED);
-    } else if (m->cmd->flags & CMD_APART) {
-        apart_all(r, b, m);
-    } else {
-        fan_all(r, b, m);
-    }
-}
-
-static bool dispatch_local(struct client *c, struct req *r, const struct msg *m) {
-    struct pool *pool = c->pool;
+static struct facts dispatch_facts(const struct pool *pool) {
     struct worker *w = pool->worker;
-    struct facts facts = {
-        .password = pool->conf->redis_auth,
-        .db = (uint32_t)pool->conf->redis_db,
+    const struct conf_pool *conf = pool->conf;
+    return (struct facts){
+        .password = conf->redis_auth,
+        .users = conf->users,
+        .nusers = conf->nusers,
+        .db = (uint32_t)conf->redis_db,
         .wall_usec = loop_wall(w->loop),
         .uptime_sec = (loop_wall(w->loop) - w->opts.shared->started_wall) / 1000000,
         .pid = w->opts.shared->pid,
@@ -106,12 +99,33 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
         .curr_connections = w->stats.v[WORKER_curr_connections],
         .total_connections = w->stats.v[WORKER_total_connections],
         .requests = pool->stats.v[POOL_client_requests],
-        .pool = pool->conf->name,
+        .pool = conf->name,
+        .servers = pool->nservers,
+        .port = conf->nlistens > 0 ? conf->listens[0].port : 0,
+        .clients = __atomic_load_n(pool->nclients, __ATOMIC_RELAXED),
+        .clients_max = (uint64_t)conf->client_connections,
+        .buffer_bytes = __atomic_load_n(&w->opts.shared->buffer_bytes, __ATOMIC_RELAXED),
         .server_version = pool->version[0] != '\0' ? pool->version : NULL,
     };
+}
+
+/* A client that asked for silence is answered when this request ended it. */
+static void dispatch_hush(struct req *r, struct session *next) {
+    if (next->hush == HUSH_THIS) {
+        next->hush = HUSH_NONE;
+    } else if (next->hush == HUSH_NONE) {
+        r->flags &= (uint16_t)~REQ_SILENT;
+    }
+}
+
+static bool dispatch_local(struct client *c, struct req *r, const struct msg *m) {
+    struct facts facts = dispatch_facts(c->pool);
     struct out out = {&r->bytes, &c->stage};
     struct session next = c->session;
     bool close = c->front->local(m, &next, &facts, &out);
+    if (UNLIKELY(c->session.hush != HUSH_NONE)) {
+        dispatch_hush(r, &next);
+    }
     greet_start(r, &next);
     return close;
 }
@@ -141,6 +155,26 @@ static void dispatch_state(struct req *r, struct buf *b, const struct msg *m) {
         return;
     default:
         ASSERT(false && "a request that goes to no server");
+    }
+}
+
+/* True: this pool does not let it through, and the client knows why. */
+static bool dispatch_denied(struct req *r, const struct msg *m) {
+    enum reason why = pool_denies(r->pool, m);
+    if (UNLIKELY(why != REASON_NONE)) {
+        req_fail(r, why);
+    }
+    return why != REASON_NONE;
+}
+
+static void dispatch_all(struct req *r, struct buf *b, const struct msg *m) {
+    if (UNLIKELY(dispatch_denied(r, m))) {
+        return;
+    }
+    if (m->cmd->flags & CMD_APART) {
+        apart_all(r, b, m);
+    } else {
+        fan_all(r, b, m);
     }
 }
 
@@ -180,6 +214,9 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
     case ROUTE_WRITTEN:
         apart_written(r, b, m);
         return;
+    case ROUTE_SURVEY:
+        survey_start(r, b, m);
+        return;
     case ROUTE_CURSOR:
         fan_walk(r, b, m);
         return;
@@ -193,6 +230,15 @@ static inline bool listens_only(const struct client *c, const struct msg *m) {
     return c->session.listening && c->session.version == 0 && !(m->cmd->flags & CMD_LISTENS);
 }
 
+/* Answers are not wanted: not to this one, or to none. */
+static void dispatch_silently(struct client *c, struct req *r, const struct msg *m) {
+    r->flags |= REQ_SILENT;
+    if (c->session.hush == HUSH_NEXT) {
+        bool local = m->route == ROUTE_LOCAL && c->txn == NULL;
+        c->session.hush = local ? HUSH_THIS : HUSH_NONE;
+    }
+}
+
 bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
     struct pool *pool = c->pool;
     struct req *r = req_new(pool, m->cmd, c);
@@ -204,6 +250,9 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
     c->bytes += r->size;
     queue_push(&c->fifo, &r->client_link);
     bool last = (m->flags & MSG_CLOSE) != 0;
+    if (UNLIKELY(c->session.hush != HUSH_NONE)) {
+        dispatch_silently(c, r, m);
+    }
     if (UNLIKELY(c->txn != NULL)) {
         if (!(m->cmd->flags & CMD_LEAVES)) {
             txn_take(c, r, b, m);
@@ -226,7 +275,7 @@ bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
         last = dispatch_local(c, r, m) || last;
     } else if (UNLIKELY(worker_tight(pool->worker)) && m->route != ROUTE_TXN_BEGIN) { /* else what follows would run unguarded */
         req_fail(r, REASON_MEMORY_LIMIT);
-    } else {
+    } else if (LIKELY(!(m->flags & MSG_OTHER_DB)) || !dispatch_denied(r, m)) {
         dispatch_route(r, b, m);
     }
     return last;

@@ -215,6 +215,8 @@ static void fan_merge(struct fan *f) {
         .nkeys = f->nkeys,
         .miss_on_failure = pool->conf->multiget_failure == FAILURE_MISS,
         .lenient = f->lenient,
+        .version = whole->client->session.version,
+        .deeds = f->deeds,
         .dice = rng_u32(&pool->worker->rng),
         .walk = {f->walk_place, f->walk_next},
         .tag = whole->tag,
@@ -315,8 +317,8 @@ void fan_part_fail(struct req *part, enum reason why) {
 }
 
 void fan_abandon(struct fan *f) {
-    if (f->next != NULL && f->next->name != f->whole->client->session.name) {
-        mem_free(f->next->name);
+    if (f->next != NULL) {
+        greet_forget(f);
     }
     f->whole = NULL;
     f->pending++; /* it stays while its uplinks close */

@@ -37,6 +37,7 @@ struct fan {
     uint32_t walk_place, walk_next; /* of a walk: ids of the server that was asked and of the one behind it */
     size_t bytes;                   /* of the replies so far */
     struct rope request;            /* what fan_in.request says */
+    uint64_t deeds;                 /* MERGE_SURVEY (survey.h) */
     uint16_t *owner; /* part of each key, in request order; NULL: the parts have no keys of their own */
     struct fan_part parts[];
 };

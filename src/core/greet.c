@@ -17,13 +17,27 @@ static bool pool_knows(const struct pool *p, uint64_t profile) {
 }
 
 static void pool_learn(struct pool *p, uint64_t profile) {
-    p->known[p->nknown < POOL_KNOWN_MAX ? p->nknown++ : profile % POOL_KNOWN_MAX] = profile;
+    uint64_t mixed = profile ^ profile >> 32 ^ profile >> 51; /* databases, users and versions: all of them count */
+    p->known[p->nknown < POOL_KNOWN_MAX ? p->nknown++ : mixed % POOL_KNOWN_MAX] = profile;
+}
+
+void session_texts_free(struct session *s) {
+    for (size_t i = 0; i < SESSION_TEXTS; i++) {
+        mem_free(s->texts[i]);
+    }
+}
+
+/* Frees the texts that only `s` has. */
+static void session_drop(struct session *s, const struct session *other) {
+    for (size_t i = 0; i < SESSION_TEXTS; i++) {
+        if (s->texts[i] != other->texts[i]) {
+            mem_free(s->texts[i]);
+        }
+    }
 }
 
 static void session_become(struct session *s, const struct session *next) {
-    if (s->name != next->name) {
-        mem_free(s->name);
-    }
+    session_drop(s, next);
     *s = *next;
 }
 
@@ -79,6 +93,18 @@ static enum reason greet_outcome(const struct fan *f) {
     return agreed ? REASON_NONE : down;
 }
 
+/* What the servers refused. A user comes first: servers that know users know all versions of the protocol. */
+static enum reason greet_refused(const struct session *next, const struct session *now) {
+    if (next->user != now->user) {
+        return REASON_WRONG_USER;
+    }
+    return next->version != now->version ? REASON_NO_VERSION : REASON_NO_DATABASE;
+}
+
+void greet_forget(struct fan *f) {
+    session_drop(f->next, &f->whole->client->session);
+}
+
 void greet_done(struct fan *f) {
     struct req *whole = f->whole;
     struct client *c = whole->client;
@@ -89,13 +115,11 @@ void greet_done(struct fan *f) {
         session_become(&c->session, f->next);
         return;
     }
-    if (f->next->name != c->session.name) {
-        mem_free(f->next->name);
-    }
     rope_fini(&whole->bytes);
     if (why == REASON_GREETING) {
-        why = f->next->version != c->session.version ? REASON_NO_VERSION : REASON_NO_DATABASE;
+        why = greet_refused(f->next, &c->session);
     }
+    session_drop(f->next, &c->session);
     struct out out = {&whole->bytes, &c->stage};
     c->front->error(why, whole->cmd, whole->tag, &out);
 }

@@ -28,6 +28,8 @@ enum mail_kind {
     MAIL_RESOLVE,  /* mail_health: the addresses of a server do not work any more, look its name up again */
     MAIL_STOPPED,  /* mail_worker: it has closed everything, after MAIL_STOP or at the end of draining */
     MAIL_LOG,      /* mail_log: a line to write */
+    /* both ways */
+    MAIL_SURVEY,   /* mail_survey: from worker to worker by way of control, and back to the one that asked */
 };
 
 struct mail_ring {
@@ -71,6 +73,22 @@ struct mail_script {
 struct mail_worker {
     struct mail mail;
     uint32_t worker;
+};
+
+/* One question about the clients of a pool on its round (core/survey.h). One piece of memory: whoever finds it in a
+ * mailbox that nobody reads any more frees it as any other mail. */
+struct mail_survey {
+    struct mail mail;
+    uint32_t pool, asker; /* the worker that asked */
+    uint32_t next;        /* control: the worker to be asked next */
+    bool home;            /* all were asked: this is for the asker */
+    bool over;            /* the answers were larger than `limit`, and were dropped */
+    uint64_t token;       /* the asker's own */
+    uint64_t client;      /* session.id of the client that asked */
+    uint64_t deeds;       /* clients closed */
+    size_t limit;         /* bytes of answers */
+    size_t nquestion, nsaid;
+    uint8_t bytes[]; /* the question, then what was said so far */
 };
 
 struct mail_log {

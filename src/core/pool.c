@@ -18,6 +18,7 @@ void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, u
         .nclients = &w->opts.shared->clients[index],
         .timeout = conf->timeout * 1000,
         .base_profile = (uint32_t)conf->redis_db,
+        .plain_dbs = conf_plain_dbs(conf),
     };
     list_init(&p->clients);
     list_init(&p->channel_sets);
@@ -38,6 +39,19 @@ void pool_fini(struct pool *p) {
     scripts_fini(&p->scripts);
     ring_unref(&p->ring);
     book_unref(&p->learned);
+}
+
+enum reason pool_denies(const struct pool *p, const struct msg *m) {
+    if ((m->cmd->flags & CMD_FLUSH) && p->conf->flush == FLUSH_DENY) {
+        return REASON_FLUSH_DENIED;
+    }
+    if ((m->flags & MSG_OTHER_DB) && !p->plain_dbs) {
+        return REASON_OTHER_DB;
+    }
+    if ((m->cmd->flags & CMD_ALONE) && p->nservers > 1) {
+        return REASON_ALONE;
+    }
+    return REASON_NONE;
 }
 
 void pool_set_ring(struct pool *p, struct ring *ring) {

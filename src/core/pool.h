@@ -22,6 +22,7 @@ struct pool {
     uint32_t *nclients; /* of all workers, atomic */
     int64_t timeout;    /* usec; 0: none */
     uint64_t base_profile; /* of a client that asked for nothing */
+    bool plain_dbs; /* numbers of databases are the servers' own */
     uint64_t known[POOL_KNOWN_MAX]; /* other profiles that the servers agreed to (greet.h) */
     uint32_t nknown;
     struct list channel_sets; /* channel.h */
@@ -35,11 +36,15 @@ struct pool {
 
 void pool_init(struct pool *, struct worker *, const struct conf_pool *, uint32_t index, struct ring *);
 void pool_fini(struct pool *);
+/* The profile of a user that asked for nothing else. */
+static inline uint64_t pool_profile(const struct pool *p, uint32_t user) {
+    return p->base_profile | (uint64_t)user << 32;
+}
 void pool_set_ring(struct pool *, struct ring *); /* takes the reference */
 void pool_set_learned(struct pool *, struct book *, const char *version); /* takes the reference */
 
-static inline bool pool_denies(const struct pool *p, const struct cmd *c) {
-    return (c->flags & CMD_FLUSH) && p->conf->flush == FLUSH_DENY;
-}
+/* Why this pool does not let a request through; NONE: it does. Requests of which it cannot be true are not asked about:
+ * those that go to one server and name no database (MSG_OTHER_DB). */
+enum reason pool_denies(const struct pool *, const struct msg *);
 
 #endif

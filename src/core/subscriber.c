@@ -25,9 +25,9 @@ static void confirm(struct subscriber *sub, struct req *r, enum channel_kind kin
     c->front->channels->confirm(c->session.version, kind, on, name, count_shown(sub, kind), &out);
 }
 
-/* Its answer is a message like the others: none of them may overtake it. */
+/* Its answer is a message like the others: none of them may overtake it, and a client that wants no answers gets it. */
 static void finish(struct subscriber *sub, struct req *r) {
-    r->flags |= REQ_PUSH;
+    r->flags = (uint16_t)((r->flags & ~REQ_SILENT) | REQ_PUSH);
     sub->nqueued++;
     req_done(r);
 }
@@ -146,7 +146,10 @@ void subscriber_join(struct client *c, struct req *r, const struct msg *m) {
         return;
     }
     if (count_all(sub) == 0) {
-        sub->set = channels_of(c->pool, c->pool->base_profile);
+        sub->set = channels_of(c->pool, pool_profile(c->pool, c->session.user));
+    } else if (session_profile_user(sub->set->profile) != c->session.user) {
+        req_fail(r, REASON_CHANNEL_USER);
+        return;
     }
     enum reason why = open_feeds(sub);
     if (why != REASON_NONE) {

@@ -36,6 +36,10 @@ void txn_free(struct txn **tp) {
     }
 }
 
+uint32_t txn_count(const struct txn *t) {
+    return t->count;
+}
+
 static void keep(struct txn *t, struct rope *to, const struct proto *front, struct buf *b, const struct msg *m) {
     struct out out = {to, &t->stage};
     if (m->flags & MSG_REWRITE) {
@@ -115,8 +119,9 @@ static void txn_keep(struct client *c, struct req *r, struct buf *b, const struc
         req_done(r);
         return;
     }
-    if (pool_denies(c->pool, m->cmd)) {
-        refuse(c, r, REASON_FLUSH_DENIED);
+    why = pool_denies(c->pool, m);
+    if (why != REASON_NONE) {
+        refuse(c, r, why);
         return;
     }
     if ((m->cmd->flags & CMD_STATE) || every) {

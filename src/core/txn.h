@@ -18,6 +18,7 @@ struct txn;
 void txn_take(struct client *, struct req *, struct buf *, const struct msg *);
 /* The proof ended. `whole` waits for its turn. */
 void txn_proved(struct req *whole, const struct fan_part *proof);
+uint32_t txn_count(const struct txn *); /* requests kept */
 void txn_free(struct txn **);
 
 #endif

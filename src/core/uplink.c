@@ -38,14 +38,15 @@ void uplink_ready(struct uplink *u) {
 }
 
 static struct greeting uplink_greeting(const struct uplink *u) {
-    const struct pool *pool = u->server->pool;
+    const struct conf_pool *conf = u->server->pool->conf;
     uint64_t key = u->profile->key;
-    bool base = u->profile == &u->server->base;
-    return (struct greeting){
-        .password = pool->conf->redis_auth,
-        .db = base ? conf_server_db(pool->conf, u->server->conf) : session_profile_db(key),
-        .version = session_profile_version(key),
-    };
+    struct greeting g = conf_greeting(conf, session_profile_user(key));
+    g.db = session_profile_db(key);
+    if (g.db == (uint32_t)conf->redis_db) { /* the pool's own: it may have another number there */
+        g.db = conf_server_db(conf, u->server->conf);
+    }
+    g.version = session_profile_version(key);
+    return g;
 }
 
 static void uplink_on_connect(struct stream *st) {

@@ -164,6 +164,7 @@ struct worker *worker_new(const struct worker_opts *opts) {
     list_init(&w->dead_uplinks);
     list_init(&w->dead_clients);
     timer_init(&w->upkeep, worker_on_upkeep);
+    surveys_init(&w->surveys, w);
     msg_init(&w->msg);
     msg_init(&w->again);
     rng_seed(&w->rng, opts->seed);
@@ -196,6 +197,7 @@ static void worker_bury(struct worker *w) {
 
 static void worker_close_all(struct worker *w) {
     worker_unlisten(w);
+    surveys_close(&w->surveys);
     for (uint32_t i = 0; i < w->npools; i++) {
         struct pool *p = &w->pools[i];
         while (!list_empty(&p->clients)) {
@@ -266,6 +268,9 @@ static void worker_read_mail(struct worker *w) {
         const struct mail_script *script = (const struct mail_script *)(void *)mail;
         const struct mail_health *watch = (const struct mail_health *)(void *)mail;
         switch (mail->kind) {
+        case MAIL_SURVEY:
+            survey_on_mail(w, (struct mail_survey *)(void *)mail);
+            continue; /* it travels on */
         case MAIL_RING:
             pool_set_ring(&w->pools[ring->pool], ring->ring);
             break;

@@ -5,6 +5,7 @@
 #include "base/freelist.h"
 #include "core/mail.h"
 #include "core/pool.h"
+#include "core/survey.h"
 #include "core/worker.h"
 
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
@@ -40,6 +41,7 @@ struct worker {
     bool tight;        /* all workers together are above buffer_limit: ask worker_tight */
     size_t high;       /* the most bytes of buffers in use since mem_trim */
     struct timer upkeep; /* gives idle memory back; set while there is any */
+    struct surveys surveys;
     enum worker_phase phase;
     struct log_limit log_limit;
     struct worker_block stats;

@@ -104,6 +104,8 @@ void stream_shutdown(struct stream *);
 void stream_close(struct stream *);
 /* "ip:port" or the path of the peer, for logs: costs a system call. Returns `to`. */
 const char *stream_peer(const struct stream *, char *to, size_t room);
+/* The same of our end. */
+const char *stream_here(const struct stream *, char *to, size_t room);
 
 /* ---- listeners ---- */
 

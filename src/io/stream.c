@@ -453,17 +453,27 @@ void stream_close(struct stream *s) {
     s->fd = -1;
 }
 
-const char *stream_peer(const struct stream *s, char *to, size_t room) {
-    struct addr peer = {0};
-    socklen_t len = sizeof peer.sa;
-    if (s->state == STREAM_CLOSED || getpeername(s->fd, (struct sockaddr *)(void *)&peer.sa, &len) != 0) {
+/* `failed`: what the system said when it was asked for `a`. */
+static const char *addr_or_unknown(bool failed, const struct addr *a, char *to, size_t room) {
+    if (failed) {
         snprintf(to, room, "unknown");
         return to;
     }
-    peer.len = len;
-    addr_text(&peer, to, room);
+    addr_text(a, to, room);
     if (to[0] == '\0') {
         snprintf(to, room, "unix"); /* a client's own end has no path */
     }
     return to;
+}
+
+const char *stream_peer(const struct stream *s, char *to, size_t room) {
+    struct addr a = {.len = sizeof a.sa};
+    bool failed = s->state == STREAM_CLOSED || getpeername(s->fd, (struct sockaddr *)(void *)&a.sa, &a.len) != 0;
+    return addr_or_unknown(failed, &a, to, room);
+}
+
+const char *stream_here(const struct stream *s, char *to, size_t room) {
+    struct addr a = {.len = sizeof a.sa};
+    bool failed = s->state == STREAM_CLOSED || getsockname(s->fd, (struct sockaddr *)(void *)&a.sa, &a.len) != 0;
+    return addr_or_unknown(failed, &a, to, room);
 }

@@ -48,6 +48,7 @@ enum route {
     ROUTE_ALL,   /* every server, merged */
     ROUTE_CURSOR, /* one server after the other: the one that msg->walk names */
     ROUTE_WRITTEN, /* the servers that this client wrote through, as long as it takes, merged (core/apart.h) */
+    ROUTE_SURVEY, /* about the clients of the pool themselves: every worker is asked (core/survey.h) */
     ROUTE_LEASE,   /* may wait at the server: on a connection of its own (core/lease.h) */
     ROUTE_WATCH,   /* holds such a connection until the transaction ran ... */
     ROUTE_UNWATCH, /* ... or this */
@@ -75,6 +76,7 @@ enum merge {
     MERGE_GATHER, /* computed: needs fan_in.request */
     MERGE_CURSOR, /* a page of one server: needs fan_in.walk */
     MERGE_TRANSLATE, /* the client speaks another protocol than the servers: needs fan_in.tag, and fan_in.request with CMD_KEY_BACK */
+    MERGE_SURVEY, /* what proto->survey said of all clients: needs fan_in.request, version, deeds */
 };
 
 /* Bits of cmd.flags. */
@@ -82,7 +84,7 @@ enum {
     CMD_READ = 1u << 0,
     CMD_WRITE = 1u << 1,
     CMD_BEFORE_AUTH = 1u << 2, /* allowed on a connection that has not authenticated yet */
-    CMD_STATE = 1u << 3,       /* changes the state of the connection it travels on: never on a shared uplink */
+    CMD_STATE = 1u << 3,       /* changes or shows the state of the connection it travels on: never on a shared uplink */
     CMD_BLOCKING = 1u << 4,    /* may wait at the server */
     CMD_UNKNOWN = 1u << 5,     /* the row of what no table knows */
     CMD_FLUSH = 1u << 6,       /* empties servers: a pool may deny it */
@@ -90,6 +92,8 @@ enum {
     CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
     CMD_KEY_BACK = 1u << 9,    /* MERGE_TRANSLATE: the answer repeats the key */
     CMD_ROTATE = 1u << 10,     /* waits for any one of its keys: may be asked server by server (proto->waits) */
+    CMD_ALONE = 1u << 11,      /* concerns all data: honest only while the pool has one server */
+    CMD_SELF = 1u << 12,       /* ROUTE_SURVEY: about the client that asks, and nobody else */
     CMD_PATTERN = 1u << 16,    /* ROUTE_JOIN, ROUTE_PART: the names are patterns of channels ... */
     CMD_SHARD = 1u << 17,      /* ... or channels of a shard */
     CMD_ANYWHERE = 1u << 18,   /* its key says where it is sent, not where data is: in a transaction any server will do */
@@ -129,6 +133,7 @@ enum {
     MSG_CLOSE = 1u << 2,   /* close the client once this request's answer is written */
     MSG_QUIET = 1u << 3,   /* the client does not want the replies that rsp.quiet_ok marks; the server sends them all the same */
     MSG_SCRIPT = 1u << 4,  /* about a script: CMD_BODY, CMD_DIGEST or CMD_FORGETS says what */
+    MSG_OTHER_DB = 1u << 5, /* names databases by their numbers: those of the servers and of the clients must be the same */
 };
 
 #define SCRIPT_DIGEST 20 /* bytes */
@@ -216,35 +221,65 @@ struct greeting {
     uint8_t version;             /* of the protocol; 0: the plain one, nothing to say */
 };
 
+/* Kinds of names to listen to; a name of one kind has nothing to do with the same name of another. */
+enum channel_kind { CHANNEL_NAME, CHANNEL_PATTERN, CHANNEL_SHARD, CHANNEL_KINDS };
+
+/* Somebody that clients may log in as; its uplinks greet the servers by the other pair. */
+struct user {
+    char *name, *password;
+    char *server_user, *server_password;
+};
+#define USERS_MAX 4096
+
+/* What a client says about itself: texts of a session. */
+enum { SESSION_NAME, SESSION_LIB /* "<name> <version>", one of which may be missing */, SESSION_TEXTS };
+
+/* Whether a client wants to be answered. */
+enum hush {
+    HUSH_NONE,
+    HUSH_ALL,  /* no answers from now on */
+    HUSH_NEXT, /* not to the next request */
+    HUSH_THIS, /* not to the one that is in `local` now */
+};
+
 /* A client's side of the conversation. Owned by the client; the codec reads and changes it in `local`, which works on a
  * copy: core may refuse the change (see profile below). */
 struct session {
-    bool authed;     /* set at start when the pool asks for no password */
-    uint8_t version; /* of the protocol that the client speaks; 0: the codec's plain one */
-    uint32_t db;     /* the pool's own at start */
-    bool listening;  /* to a channel. In the plain version it then takes few other requests, which `local` all answers */
-    char *name;      /* what the client calls itself; NULL: nothing. `local` replaces the pointer, core frees the old text */
-    uint64_t id;     /* of this client, unique in the process */
+    /* these four lie as session_profile() puts them together: one load on most machines */
+    uint32_t db;      /* the pool's own at start */
+    uint16_t user;    /* 0: the pool's own; else its place in facts.users, from 1 */
+    uint8_t zero;
+    uint8_t version;  /* of the protocol that the client speaks; 0: the codec's plain one */
+    bool authed : 1;  /* set at start when nobody must log in */
+    bool listening : 1; /* to a channel. In the plain version it then takes few other requests, which `local` all answers */
+    uint8_t hush : 2; /* enum hush */
+    char *texts[SESSION_TEXTS]; /* NULL: nothing was said. `local` replaces the pointer, core frees the old text */
+    uint64_t id;      /* of this client, unique in the process */
 };
 
 /* What must be alike for two clients to share a connection to a server: every uplink of a profile greets alike. */
 static inline uint64_t session_profile(const struct session *s) {
-    return (uint64_t)s->version << 32 | s->db;
+    return (uint64_t)s->version << 56 | (uint64_t)s->zero << 48 | (uint64_t)s->user << 32 | s->db;
 }
 /* The same rights with nothing else asked for: a server that is busy with a script still agrees to it. */
 static inline uint64_t session_profile_plain(uint64_t profile) {
-    return profile & ~UINT64_C(0xffffffffff);
+    return profile & UINT64_C(0xffff00000000);
 }
 static inline uint32_t session_profile_db(uint64_t profile) {
     return (uint32_t)profile;
 }
+static inline uint32_t session_profile_user(uint64_t profile) {
+    return (uint32_t)(profile >> 32) & 0xffffff;
+}
 static inline uint8_t session_profile_version(uint64_t profile) {
-    return (uint8_t)(profile >> 32);
+    return (uint8_t)(profile >> 56);
 }
 
 /* What `local` may want to know. Filled by core for each call. */
 struct facts {
-    const char *password; /* what clients must AUTH with; NULL: nothing */
+    const char *password; /* of the pool's own user; NULL: there is none */
+    const struct user *users; /* who else may log in; when there is a password or a user, clients must */
+    uint32_t nusers;
     uint32_t db;          /* the pool's own */
     int64_t wall_usec;    /* since the epoch */
     int64_t uptime_sec;
@@ -252,7 +287,36 @@ struct facts {
     uint64_t curr_connections, total_connections; /* of this worker */
     uint64_t requests;                            /* of this pool and worker */
     const char *pool;                             /* its name */
+    uint32_t servers, port;                       /* of the pool; port 0: it listens on none */
+    uint64_t clients, clients_max;                /* of the pool, over all workers; max 0: no limit */
+    uint64_t buffer_bytes;                        /* that all workers hold */
     const char *server_version; /* of the pool's servers, the lowest; NULL: not known (yet) */
+};
+
+static inline bool facts_must_log_in(const struct facts *f) {
+    return f->password != NULL || f->nusers > 0;
+}
+
+/* What one client looks like to a survey (ROUTE_SURVEY). Filled by core; borrowed for the call. */
+struct portrait {
+    const struct session *session;
+    const char *user;        /* as whom it is logged in; NULL: the pool's own */
+    const char *addr, *here; /* its end and ours; NULL: not looked up yet, see VERDICT_LOOK */
+    const struct cmd *last;  /* row of its last request; NULL: it asked for nothing yet */
+    int64_t age_sec, idle_sec;
+    int fd;
+    bool asks;               /* it is the one that asks */
+    bool blocked, unix_socket;
+    int64_t txn;             /* requests kept in its transaction; -1: it is in none */
+    size_t unread, unsent;   /* bytes */
+    uint32_t channels[CHANNEL_KINDS]; /* that it listens to */
+    uint32_t waiting;        /* requests that are not answered yet */
+};
+enum verdict {
+    VERDICT_PASS,  /* nothing to say about this one */
+    VERDICT_LOOK,  /* ask again with the addresses, which cost system calls */
+    VERDICT_SAID,  /* something was put out */
+    VERDICT_CLOSE, /* is to be closed, and counted */
 };
 
 /* What a server's reply to a request that waits says. */
@@ -280,16 +344,15 @@ struct fan_in {
     uint32_t nkeys;
     bool miss_on_failure; /* a failed part counts as misses instead of failing the whole request */
     bool lenient;         /* ... does not count, unless all failed */
-    struct slice request; /* MERGE_GATHER: what build makes of all of it; MERGE_TRANSLATE with CMD_KEY_BACK: its key */
+    struct slice request; /* MERGE_GATHER, MERGE_SURVEY: what build makes of all of it; MERGE_TRANSLATE with CMD_KEY_BACK: its key */
     uint32_t tag;         /* the request's msg.tag */
+    uint8_t version;      /* of the client's protocol */
+    uint64_t deeds;       /* MERGE_SURVEY: clients that are closed now */
     uint32_t dice;        /* MERGE_PICK: any number */
     struct {
         uint32_t place, next; /* ids of the server that was asked and of the one behind it; next 0: there is none */
     } walk; /* MERGE_CURSOR */
 };
-
-/* Kinds of names to listen to; a name of one kind has nothing to do with the same name of another. */
-enum channel_kind { CHANNEL_NAME, CHANNEL_PATTERN, CHANNEL_SHARD, CHANNEL_KINDS };
 
 static inline enum channel_kind cmd_channel_kind(const struct cmd *c) {
     return c->flags & CMD_PATTERN ? CHANNEL_PATTERN : c->flags & CMD_SHARD ? CHANNEL_SHARD : CHANNEL_NAME;
@@ -357,6 +420,8 @@ struct proto {
     void (*merge)(const struct fan_in *, struct out *);
     /* Answers a ROUTE_LOCAL request; returns true when the client is to be closed after the answer. */
     bool (*local)(const struct msg *, struct session *, const struct facts *, struct out *);
+    /* ROUTE_SURVEY: what the request says or does about one client. NULL: no row has that route. */
+    enum verdict (*survey)(const struct msg *, const struct portrait *, struct out *);
     /* `cmd` and `tag` of the request that it answers; cmd NULL: it answers none. */
     void (*error)(enum reason, const struct cmd *, uint32_t tag, struct out *);
     /* Returns the number of replies to expect; any RSP_ERROR among them is a refusal. */

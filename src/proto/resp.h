@@ -6,6 +6,8 @@
  * resp_keys.c   where a request's keys are  resp_local.c   answers of our own; resp_info.c: INFO
  * resp_spec.c   ... of commands that are not in our table
  * resp_learn.c  what servers say of themselves
+ * resp_auth.c   AUTH, HELLO, RESET          resp_client.c  CLIENT *, about one's own connection
+ * resp_survey.c CLIENT LIST, INFO, KILL     resp_config.c  CONFIG GET
  * resp_gather*.c sets over several servers  resp_hll.c     HyperLogLogs; resp_scan.c: SCAN
  * resp_channel.c publish and subscribe      resp_wait.c    BLPOP and its kind
  * resp_script.c  scripts */
@@ -35,6 +37,8 @@ enum resp_keys {
     RESP_GEO_STORE,
     RESP_MIGRATE_KEYS,
     RESP_SPECS, /* by the rules of its row, which is a struct row (book.h) */
+    RESP_OTHER_DB, /* as RANGE; with a word DB, or an exact number of arguments, another database is named, too */
+    RESP_SETTINGS, /* none: names of settings */
 };
 
 #define RESP_ROW (RESP_COMMANDS + 1) /* cmd.id of rows that are not in our table */
@@ -110,6 +114,10 @@ uint32_t resp_greet(const struct greeting *, struct out *);
 void resp_probe(struct out *);
 void resp_put_bulk(struct out *, struct slice);
 void resp_put_head(struct out *, char type, int64_t n); /* "<type><n>\r\n" */
+void resp_put_str(struct out *, const char *);
+void resp_put_error(struct out *, const char *text); /* `text` begins with its code */
+/* A text for people: a verbatim string in version 3. `b` as in out_take. */
+void resp_put_verbatim(struct out *, uint8_t version, struct buf *b, struct slice);
 
 void resp_merge(const struct fan_in *, struct out *);
 /* The number in "<type><number>\r\n" and, in *rest, what follows. False: it is of another type. */
@@ -152,6 +160,26 @@ void resp_script_load(struct slice body, struct out *);
 bool resp_script_digest(struct slice body, uint8_t digest[SCRIPT_DIGEST]);
 /* An error's line, without its type: does it say that the server does not have the script? */
 bool resp_script_missing(struct slice line);
+/* ROUTE_SURVEY: answers a request that cannot be right; what it says about one client; the answer of all. */
+void resp_survey_judge(struct msg *);
+enum verdict resp_survey(const struct msg *, const struct portrait *, struct out *);
+void resp_survey_merge(const struct fan_in *, struct out *);
+
+/* CONFIG GET: lets only settings through that are nobody's secret. */
+void resp_config_judge(struct msg *);
+
+/* Who a client is. */
+void resp_auth(const struct msg *, struct session *, const struct facts *, struct out *);
+void resp_hello(const struct msg *, struct session *, const struct facts *, struct out *);
+void resp_reset(struct session *, const struct facts *, struct out *);
+void resp_whoami(const struct session *, const struct facts *, struct out *);
+/* The rows CLIENT * that are LOCAL; false: it is none of them. */
+bool resp_client(const struct msg *, struct session *, struct out *);
+/* No blanks, no control characters, not too long. */
+bool resp_is_text(struct slice);
+void resp_take_name(struct session *, struct slice); /* an empty one takes the name away */
+void resp_library(const struct session *, struct slice *name, struct slice *version); /* empty: it did not say */
+extern const char resp_bad_name[];
 
 bool resp_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void resp_info(const struct msg *, const struct session *, const struct facts *, struct out *);

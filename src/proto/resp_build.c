@@ -17,6 +17,27 @@ void resp_put_bulk(struct out *o, struct slice s) {
     out_str(o, "\r\n");
 }
 
+void resp_put_str(struct out *o, const char *s) {
+    resp_put_bulk(o, slice_str(s));
+}
+
+void resp_put_error(struct out *o, const char *text) {
+    out_str(o, "-");
+    out_str(o, text);
+    out_str(o, "\r\n");
+}
+
+void resp_put_verbatim(struct out *o, uint8_t version, struct buf *b, struct slice text) {
+    if (version == 3) {
+        resp_put_head(o, '=', (int64_t)text.n + 4);
+        out_str(o, "txt:");
+    } else {
+        resp_put_head(o, '$', (int64_t)text.n);
+    }
+    out_take(o, b, text);
+    out_str(o, "\r\n");
+}
+
 /* The bytes of args [i, i + n) with their headers, as they lie in the frame: a header's number is the only
  * spelling of the length, so its size is known. */
 static struct slice framed(const struct msg *m, uint32_t i, uint32_t n) {

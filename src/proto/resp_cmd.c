@@ -29,6 +29,8 @@ struct resp_entry {
 #define SORT_STORE       .keys = RESP_SORT_STORE
 #define GEO_STORE        .keys = RESP_GEO_STORE
 #define MIGRATE_KEYS     .keys = RESP_MIGRATE_KEYS
+#define OTHER_DB(f, l, s) .keys = RESP_OTHER_DB, .first = f, .last = l, .step = s
+#define SETTINGS         .keys = RESP_SETTINGS
 #define READ             CMD_READ
 #define WRITE            CMD_WRITE
 #define BEFORE_AUTH      CMD_BEFORE_AUTH
@@ -48,6 +50,8 @@ struct resp_entry {
 #define FORGETS          CMD_FORGETS
 #define LENIENT          CMD_LENIENT
 #define APART            CMD_APART
+#define ALONE            CMD_ALONE
+#define SELF             CMD_SELF
 /* The key column is several initialisers: it is expanded once more before it is used. */
 #define ROW(...) {__VA_ARGS__},
 
@@ -187,6 +191,10 @@ static void settle_route(struct msg *m) {
     const struct cmd *c = m->cmd;
     if (c->route == ROUTE_CURSOR) {
         resp_scan_judge(m);
+        return;
+    }
+    if (c->route == ROUTE_SURVEY) {
+        resp_survey_judge(m);
         return;
     }
     if (m->route == ROUTE_LEASE) {

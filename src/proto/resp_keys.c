@@ -92,6 +92,18 @@ static void find_migrate(struct msg *m) {
     keys_at(m, 3, 1, 1);
 }
 
+/* MOVE key db, SWAPDB db db; COPY from to [DB db] [REPLACE]. */
+static void find_other_db(struct msg *m) {
+    bool named = m->cmd->arity > 0;
+    for (uint32_t i = (uint32_t)(named ? 0 : -m->cmd->arity); i < m->nargs && !named; i++) {
+        named = arg_is(m, i, "db");
+    }
+    m->flags |= named ? MSG_OTHER_DB : 0;
+    if (m->cmd->first > 0) {
+        find_range(m);
+    }
+}
+
 void resp_find_keys(struct msg *m) {
     const struct cmd *c = m->cmd;
     switch ((enum resp_keys)c->keys) {
@@ -122,6 +134,12 @@ void resp_find_keys(struct msg *m) {
         break;
     case RESP_SPECS:
         resp_spec_keys(m);
+        break;
+    case RESP_OTHER_DB:
+        find_other_db(m);
+        break;
+    case RESP_SETTINGS:
+        resp_config_judge(m);
         break;
     }
 }

@@ -338,6 +338,9 @@ void resp_merge(const struct fan_in *in, struct out *o) {
     case MERGE_CURSOR:
         resp_scan_merge(in, o);
         break;
+    case MERGE_SURVEY:
+        resp_survey_merge(in, o);
+        break;
     default:
         put_unexpected(o);
     }

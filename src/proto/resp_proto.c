@@ -33,6 +33,7 @@ const struct proto proto_resp = {
     .build = resp_build,
     .merge = resp_merge,
     .local = resp_local,
+    .survey = resp_survey,
     .error = error,
     .greet = resp_greet,
     .probe = resp_probe,

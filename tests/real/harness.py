@@ -730,6 +730,10 @@ def mc_pool(servers, **keys):
 def yaml_quote(v):
     if isinstance(v, bool):
         return "true" if v else "false"
+    if isinstance(v, list):
+        return "[%s]" % ", ".join(yaml_quote(x) for x in v)
+    if isinstance(v, dict):
+        return "{%s}" % ", ".join("%s: %s" % (k, yaml_quote(x)) for k, x in v.items())
     v = str(v)
     if re.match(r"^[A-Za-z0-9_./: -]+$", v) and not v.endswith(":") and ": " not in v and v.strip() == v:
         return v

@@ -469,7 +469,7 @@ def test_denied_commands(shards):
 @pytest.mark.parametrize("words", [
     ("MONITOR",), ("SYNC",), ("PSYNC", "?", "-1"), ("SHUTDOWN",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"), ("DEBUG", "JMAP"),
     ("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "REWRITE"), ("REPLICAOF", "NO", "ONE"), ("SLAVEOF", "NO", "ONE"), ("FAILOVER",),
-    ("CLIENT", "TRACKING", "ON"), ("CLIENT", "TRACKING", "ON", "BCAST"), ("CLIENT", "CACHING", "YES"), ("MODULE", "LOAD", "/x"),
+    ("CLIENT", "TRACKING", "ON"), ("CLIENT", "TRACKING", "ON", "BCAST"), ("MODULE", "LOAD", "/x"),
 ])
 def test_dangerous_commands_say_why(shards, words):
     with Proxy({"p": redis_pool(shards)}) as px, px.client() as c:

@@ -450,6 +450,10 @@ const char *stream_peer(const struct stream *s, char *to, size_t room) {
     return addr_text(&c->addr, to, room);
 }
 
+const char *stream_here(const struct stream *s, char *to, size_t room) {
+    return addr_text(&conn_of(s)->addr, to, room);
+}
+
 /* ---- listeners ---- */
 
 enum reason listen_open(const struct addr *a, const struct bind_opts *opts, int *fds, unsigned n) {

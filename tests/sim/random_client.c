@@ -162,7 +162,11 @@ static void ask_incr(struct rnd *r, struct rnd_client *c) {
 }
 
 static void ask_odd(struct rnd *r, struct rnd_client *c) {
-    switch (sim_below(6)) {
+    switch (sim_below(8)) {
+    case 6:
+    case 7:
+        rnd_clients_ask(c);
+        break;
     case 0:
         make_str(c, "PING\r\n");
         want_text(c, "+PONG\r\n");
@@ -512,6 +516,8 @@ static enum got judge(struct rnd *r, struct rnd_client *c, struct reader *rd, co
     case WANT_SEQ_SET:
         c->seq_ok = w->id;
         return rnd_text(rd, "+OK\r\n");
+    case WANT_CLIENTS:
+        return rnd_clients_judge(rd, w->n);
     case WANT_ERROR:
         return GOT_WRONG;
     default:

@@ -38,6 +38,7 @@ enum want_kind {
     WANT_NO_SET,    /* none */
     WANT_PAGE,      /* of SCAN: a cursor, and the key that the pattern is */
     WANT_QUIET,     /* memcached: what n quiet requests have to say, then MN */
+    WANT_CLIENTS, /* a list of clients */
 };
 
 /* A profile is two bits: the other database, version 3. */
@@ -131,7 +132,10 @@ void rnd_more_ask_quiet(struct rnd *, struct rnd_client *);
 /* Requests of random_script.c: commands as scripts, WAIT. */
 void rnd_script_ask(struct rnd *, struct rnd_client *);
 
-/* For random_more.c and random_script.c: making a request. */
+/* Requests of random_clients.c: about clients. */
+void rnd_clients_ask(struct rnd_client *);
+
+/* For these files: making a request. */
 void rnd_make(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rnd_make_command(struct rnd_client *, const char *name, uint32_t args);
 void rnd_make_arg(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -149,6 +153,7 @@ enum got rnd_text(struct reader *, const char *);
 enum got rnd_bulk(struct rnd *, struct reader *, uint32_t id); /* "$N\r\n...\r\n" with the value of this id */
 bool rnd_value_is(struct rnd *, uint32_t id, struct slice);
 enum got rnd_more_judge(struct rnd *, struct rnd_client *, struct reader *, const struct want *);
+enum got rnd_clients_judge(struct reader *, uint32_t n);
 /* The answer is an error, or the client has gone. */
 void rnd_more_failed(struct rnd_client *, const struct want *);
 static inline uint32_t rnd_client_waiting(const struct rnd_client *c) {

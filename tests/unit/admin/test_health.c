@@ -76,6 +76,10 @@ uint32_t conf_server_db(const struct conf_pool *pool, const struct conf_server *
     return (uint32_t)pool->redis_db;
 }
 
+struct greeting conf_greeting(const struct conf_pool *p, uint32_t user) {
+    return (struct greeting){.user = p->server_user, .password = p->redis_auth};
+}
+
 void control_post_ring(struct control *c, uint32_t pool) {
     rings++;
 }

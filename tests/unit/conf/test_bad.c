@@ -139,6 +139,40 @@ static const struct row rows[] = {
      "4:5: warning: servers: an entry ends in a blank, so its name is the empty text, as in nutcracker\n"},
     /* what does not go together */
     {HEAD TAIL "  redis_auth: x\n", "5:3: redis_auth: is only valid for a redis pool; allowed: with redis: true\n"},
+    /* users */
+    {HEAD TAIL "  server_user: x\n  server_password: y\n  users:\n  - {name: a, password: b}\n",
+     "5:3: server_user: is only valid for a redis pool; allowed: with redis: true\n"
+     "6:3: server_password: is only valid for a redis pool; allowed: with redis: true\n"
+     "7:3: users: is only valid for a redis pool; allowed: with redis: true\n"},
+    {HEAD TAIL "  redis: true\n  server_user: x\n", "6:3: server_user: needs a password to log in with; set server_password\n"},
+    {HEAD TAIL "  redis: true\n  server_user: x\n  redis_auth: y\n", ""},
+    {HEAD TAIL "  redis: true\n  user:\n  - {name: a, password: b}\n", "6:3: unknown key \"user\"; did you mean \"users\"?\n"},
+    {HEAD TAIL "  redis: true\n  users: a\n", "6:10: users: a list is wanted; allowed: 1 to 4096 \"- {name: N, password: P}\"\n"},
+    {HEAD TAIL "  redis: true\n  users: []\n", "6:10: users: the list is empty; allowed: 1 to 4096 \"- {name: N, password: P}\"\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - a\n  - [a]\n",
+     "7:5: users: an entry must be a mapping; allowed: {name: N, password: P}\n"
+     "8:5: users: an entry must be a mapping; allowed: {name: N, password: P}\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: a, pasword: b}\n",
+     "7:15: users: unknown field \"pasword\"; allowed: name, password, server_user, server_password; did you mean \"password\"?\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: a, zzz: b}\n",
+     "7:15: users: unknown field \"zzz\"; allowed: name, password, server_user, server_password\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: a}\n  - {password: b}\n",
+     "7:5: users: an entry has no password\n8:5: users: an entry has no name\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: a, name: b, password: c}\n", "7:15: users: name is given twice in one entry\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: 'a b', password: c}\n", "7:12: users: name: must not hold blanks\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: {env: HOME}, password: [x]}\n",
+     "7:12: users: name: allowed: a text of 1 to 65535 bytes\n"
+     "7:35: users: password: allowed: a text of 1 to 65535 bytes, {file: PATH} or {env: NAME}\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: a, password: {env: KVMUX_NO_SUCH_NAME}}\n",
+     "7:26: password: environment variable \"KVMUX_NO_SUCH_NAME\" is not set; allowed: 1 to 65535 bytes\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: a, password: b}\n  - {name: c, password: b}\n  - {name: a, password: d}\n",
+     "9:5: users: the name \"a\" is used twice; the first is in line 7\n"},
+    {HEAD TAIL "  redis: true\n  redis_auth: x\n  users:\n  - {name: default, password: b}\n",
+     "8:5: users: \"default\" has its password in redis_auth; give it in one place only\n"},
+    {HEAD TAIL "  redis: true\n  users:\n  - {name: default, password: b}\n", ""},
+    {HEAD TAIL "  redis: true\n  server_profiles: 1\n  users: [{name: a, password: b}, {name: c, password: d}]\n",
+     "7:3: warning: users: there are 2, but clients of no more than 1 of them can be busy at a server at a time; set server_profiles to "
+     "at least twice their number (RESP2 and RESP3)\n"},
     {HEAD TAIL "  redis_db: 1\n", "5:3: warning: redis_db: has no effect in a memcached pool\n"},
     {HEAD TAIL "  redis: true\n  redis_db: 1\n  redis_auth: x\n",
      "6:3: warning: redis_db: together with redis_auth, nutcracker left all data in database 0, because its SELECT was refused; "
@@ -226,7 +260,7 @@ static void test_unknown_lists_all(void **state) {
     char got[PROBLEM_TEXT_MAX];
     static const char text[] = HEAD TAIL "  completely_different: 1\n";
     assert_null(parse(text, strlen(text), got));
-    assert_non_null(strstr(got, "known keys: listen, servers, commands, deny_commands, hash, hash_tag, distribution, timeout"));
+    assert_non_null(strstr(got, "known keys: listen, servers, users, commands, deny_commands, hash, hash_tag, distribution, timeout"));
     char last[80];
     snprintf(last, sizeof last, ", %s\n", keys_pool.rows[keys_pool.n - 1].name);
     assert_non_null(strstr(got, last));
@@ -251,7 +285,7 @@ static void test_too_many(void **state) {
 /* A bit of everything. */
 static const char whole[] = "# comment\nalpha:\n  listen: 127.0.0.1:22121\n  hash: fnv1a_64\n  hash_tag: \"{}\"\n  redis: true\n"
                             "  redis_auth: {env: HOME}\n  timeout: 400\n  servers:\n  - 127.0.0.1:6379:1 one\n"
-                            "  - {host: h, port: 1, weight: 2, name: two}\n  - /tmp/x:1\nkvmux: {threads: 2}\n"
+                            "  - {host: h, port: 1, weight: 2, name: two}\n  - /tmp/x:1\n  users:\n  - {name: a, password: {env: HOME}, server_user: u}\nkvmux: {threads: 2}\n"
                             "beta: {listen: [\"[::1]:1\", /tmp/y 0660], servers: [\"h:11211:1\"]}\n";
 
 static void test_cuts(void **state) {

@@ -68,6 +68,35 @@ static void test_every_key(void **state) {
     conf_unref(&c);
 }
 
+static void test_users(void **state) {
+    setenv("KVMUX_TEST_SECRET", "from the environment", 1);
+    struct conf *c = parse_good(POOL "  - h:1:1\n  redis_auth: own\n  server_user: proxy\n  server_password: {env: KVMUX_TEST_SECRET}\n"
+                                     "  users:\n  - {name: app, password: one}\n"
+                                     "  - {name: web, password: {env: KVMUX_TEST_SECRET}, server_user: reader, server_password: two}\n"
+                                "b:\n  listen: 127.0.0.1:2\n  redis: true\n  redis_auth: own\n  servers: ['h:1:1']\n"
+                                "c:\n  listen: 127.0.0.1:3\n  redis: true\n  redis_db: 2\n  nutcracker_db0: true\n  servers: ['/x:1']\n");
+    static const struct {
+        uint32_t pool, user;
+        const char *name, *password;
+    } rows[] = {
+        {0, 0, "proxy", "from the environment"}, {0, 1, "app", "one"}, {0, 2, "reader", "two"}, {1, 0, NULL, "own"}, {2, 0, NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct greeting g = conf_greeting(&c->pools[rows[i].pool], rows[i].user);
+        assert_true(rows[i].name == NULL ? g.user == NULL : strcmp(g.user, rows[i].name) == 0);
+        assert_true(rows[i].password == NULL ? g.password == NULL : strcmp(g.password, rows[i].password) == 0);
+    }
+    assert_int_equal(c->pools[0].nusers, 2);
+    assert_string_equal(c->pools[0].users[1].password, "from the environment");
+    assert_true(conf_must_log_in(&c->pools[0]) && conf_must_log_in(&c->pools[1]) && !conf_must_log_in(&c->pools[2]));
+    assert_true(conf_plain_dbs(&c->pools[0]) && conf_plain_dbs(&c->pools[1]) && !conf_plain_dbs(&c->pools[2]));
+    conf_unref(&c);
+    c = parse_good(POOL "  - h:1:1\n  users: [{name: app, password: one}]\n");
+    assert_true(conf_must_log_in(&c->pools[0]));
+    assert_null(conf_greeting(&c->pools[0], 0).password);
+    conf_unref(&c);
+}
+
 static void test_server_entries(void **state) {
     static const struct {
         const char *entry, *name, *address, *host;
@@ -257,7 +286,8 @@ static void test_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_every_key), cmocka_unit_test(test_server_entries),
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_users), cmocka_unit_test(test_server_entries),
         cmocka_unit_test(test_listens),    cmocka_unit_test(test_order),     cmocka_unit_test(test_kvmux_pool),
         cmocka_unit_test(test_secrets),    cmocka_unit_test(test_ring),      cmocka_unit_test(test_read),
         cmocka_unit_test(test_commands),

@@ -52,7 +52,8 @@ static void test_rows_make_sense(void **state) {
             continue;
         }
         assert_int_equal(c->merge != MERGE_NONE, c->route == ROUTE_SPLIT || c->route == ROUTE_ALL || c->route == ROUTE_GATHER ||
-                                                     c->route == ROUTE_CURSOR || c->route == ROUTE_WRITTEN);
+                                                     c->route == ROUTE_CURSOR || c->route == ROUTE_WRITTEN || c->route == ROUTE_SURVEY);
+        assert_int_equal(c->merge == MERGE_SURVEY, c->route == ROUTE_SURVEY);
         assert_int_equal(c->merge == MERGE_GATHER, c->route == ROUTE_GATHER);
         bool txn = c->route == ROUTE_UNWATCH || c->route == ROUTE_TXN_BEGIN || c->route == ROUTE_TXN_RUN || c->route == ROUTE_TXN_DROP;
         if (c->route == ROUTE_JOIN || c->route == ROUTE_PART) { /* names of channels are no keys, but those of shards */
@@ -60,14 +61,16 @@ static void test_rows_make_sense(void **state) {
             assert_int_equal(c->keys == RESP_NOKEYS, !(c->flags & CMD_SHARD));
             continue;
         }
-        assert_int_equal(c->keys == RESP_NOKEYS, txn || c->route == ROUTE_ANY || c->route == ROUTE_ALL || c->route == ROUTE_LOCAL ||
-                                                       c->route == ROUTE_CURSOR || c->route == ROUTE_WRITTEN);
+        bool keyless = c->keys == RESP_NOKEYS || c->keys == RESP_SETTINGS || (c->keys == RESP_OTHER_DB && c->first == 0);
+        assert_int_equal(keyless, txn || c->route == ROUTE_SURVEY || c->route == ROUTE_ANY || c->route == ROUTE_ALL || c->route == ROUTE_LOCAL ||
+                                      c->route == ROUTE_CURSOR || c->route == ROUTE_WRITTEN);
         assert_true(!(c->flags & (CMD_APART | CMD_LENIENT)) || c->route == ROUTE_ALL);
         /* a body or a digest is the first argument behind the name, which must be there */
         uint32_t words = strchr(c->name, '|') != NULL ? 2 : 1;
         assert_true(!(c->flags & (CMD_BODY | CMD_DIGEST)) || least > words);
         /* what would change a shared connection never reaches one; containers are answered before they are routed */
-        assert_true(!(c->flags & CMD_STATE) || c->route == ROUTE_LOCAL || resp_is_container(c));
+        assert_true(!(c->flags & CMD_STATE) || c->route == ROUTE_LOCAL || c->route == ROUTE_SURVEY ||
+                    resp_is_container(c));
         if (c->route == ROUTE_SPLIT) {
             assert_int_equal(c->first, 1);
             assert_int_equal(c->last, -1);
@@ -161,6 +164,19 @@ static void test_keys(void **state) {
         {"client setinfo lib-name x", "", ROUTE_LOCAL},
         {"hexpire k 10 FIELDS 1 f", "k", ROUTE_ONE},
         {"delifeq k v", "k", ROUTE_ONE},
+        {"move k 3", "k", ROUTE_ONE},
+        {"copy a b", "a b", ROUTE_SAME},
+        {"swapdb 0 1", "", ROUTE_ANY},
+        {"client info", "", ROUTE_SURVEY},
+        {"client list", "", ROUTE_SURVEY},
+        {"client list type normal", "", ROUTE_SURVEY},
+        {"client list id 1 -2 3", "", ROUTE_SURVEY},
+        {"client kill 1.2.3.4:5", "", ROUTE_SURVEY},
+        {"client kill id 4 addr a laddr b type NORMAL user u skipme No maxage 9", "", ROUTE_SURVEY},
+        {"config get maxmemory", "", ROUTE_ANY},
+        {"config get requirepass", "", ROUTE_LOCAL},
+        {"memory purge", "", ROUTE_ALL},
+        {"module list", "", ROUTE_ANY},
     };
     struct msg m;
     msg_init(&m);
@@ -203,6 +219,23 @@ static void test_refusals(void **state) {
         {"\"\" a", "-ERR unknown command '', with args beginning with: 'a' \r\n"},
         {"\"f\\x00o\" \"a\\x00b\"", "-ERR unknown command 'f', with args beginning with: 'a' \r\n"},
         {"cluster info", "-ERR This instance has cluster support disabled\r\n"},
+        {"client list id", "-ERR syntax error\r\n"},
+        {"client list type", "-ERR syntax error\r\n"},
+        {"client list type foo", "-ERR Unknown client type 'foo'\r\n"},
+        {"client list id 1 x", "-ERR Invalid client ID\r\n"},
+        {"client list foo bar", "-ERR syntax error\r\n"},
+        {"client kill id 0", "-ERR client-id should be greater than 0\r\n"},
+        {"client kill id x", "-ERR client-id should be greater than 0\r\n"},
+        {"client kill id 1 addr", "-ERR syntax error\r\n"},
+        {"client kill type foo", "-ERR Unknown client type 'foo'\r\n"},
+        {"client kill skipme maybe", "-ERR syntax error\r\n"},
+        {"client kill maxage x", "-ERR maxage is not an integer or out of range\r\n"},
+        {"client kill maxage 0", "-ERR maxage should be greater than 0\r\n"},
+        {"client kill foo bar", "-ERR syntax error\r\n"},
+        {"client unblock 9", "-ERR 'client|unblock' is refused by kvmux: what the server gives away at that moment would be lost; give "
+                             "the command a time-out, or close its connection with CLIENT KILL\r\n"},
+        {"client pause 9", "-ERR 'client|pause' is refused by kvmux: clients of other proxies would not pause; ask the servers "
+                           "themselves\r\n"},
         {"cluster foo", "-ERR unknown subcommand 'foo'. Try CLUSTER HELP.\r\n"},
         {"readonly", "-ERR This instance has cluster support disabled\r\n"},
         {"scan x", "-ERR invalid cursor\r\n"},
@@ -230,12 +263,31 @@ static void test_refusals(void **state) {
     msg_fini(&m);
 }
 
+/* Databases named by number. */
+static void test_other_db(void **state) {
+    static const struct {
+        const char *line;
+        bool named;
+    } rows[] = {
+        {"move k 1", true},      {"copy a b", false},        {"copy a b replace", false}, {"copy a b db 1", true},
+        {"copy db db", false},   {"copy a b REPLACE DB 1", true}, {"swapdb 0 1", true},   {"get db", false},
+    };
+    struct msg m;
+    msg_init(&m);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        parse_line(&m, rows[i].line);
+        assert_int_equal((m.flags & MSG_OTHER_DB) != 0, rows[i].named);
+    }
+    msg_fini(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row_is_found),
         cmocka_unit_test(test_rows_make_sense),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_other_db),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

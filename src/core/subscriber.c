@@ -177,6 +177,15 @@ void subscriber_join(struct client *c, struct req *r, const struct msg *m) {
 
 /* ---- parting ---- */
 
+static struct subscription *find_subscription(const struct client *c, enum channel_kind kind, struct slice name) {
+    const struct subscriber *sub = c->sub;
+    return sub == NULL || sub->n[kind] == 0 ? NULL : channel_subscription(channel_find(sub->set, kind, name), c, &sub->subscriptions);
+}
+
+bool subscriber_listens(const struct client *c, enum channel_kind kind, struct slice name) {
+    return find_subscription(c, kind, name) != NULL;
+}
+
 static void part_all(struct subscriber *sub, struct req *r, enum channel_kind kind) {
     if (sub->n[kind] == 0) {
         confirm(sub, r, kind, false, slice(NULL, 0));
@@ -201,12 +210,9 @@ void subscriber_part(struct client *c, struct req *r, const struct msg *m) {
         part_all(sub, r, kind);
     }
     for (uint32_t i = 1; i < m->nargs; i++) {
-        if (sub->n[kind] > 0) {
-            struct channel *ch = channel_find(sub->set, kind, msg_arg(m, i));
-            struct subscription *sb = channel_subscription(ch, c, &sub->subscriptions);
-            if (sb != NULL) {
-                unsubscribe(sub, sb);
-            }
+        struct subscription *sb = find_subscription(c, kind, msg_arg(m, i));
+        if (sb != NULL) {
+            unsubscribe(sub, sb);
         }
         confirm(sub, r, kind, false, msg_arg(m, i));
     }

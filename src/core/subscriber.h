@@ -45,6 +45,7 @@ void subscriber_answered(struct subscriber *, enum reason failed, struct slice r
 void subscriber_tell(struct client *, struct rope *form);
 /* A request with REQ_PUSH was written. */
 void subscriber_told(struct client *);
+bool subscriber_listens(const struct client *, enum channel_kind, struct slice name);
 /* The client listens to nothing any more; fine when it never did. */
 void subscriber_leave(struct client *);
 void subscriber_free(struct client *); /* it closes */

@@ -22,6 +22,10 @@ struct survey {
 
 /* ---- one client ---- */
 
+static bool listens(const void *client, enum channel_kind kind, struct slice name) {
+    return subscriber_listens(client, kind, name);
+}
+
 static void draw(struct portrait *p, const struct client *c, uint64_t asker) {
     const struct conf_pool *conf = c->pool->conf;
     uint32_t now = client_clock(worker_now(c->pool->worker));
@@ -38,6 +42,8 @@ static void draw(struct portrait *p, const struct client *c, uint64_t asker) {
         .unread = c->stream.tail != NULL ? c->stream.tail->len : 0,
         .unsent = c->owed,
         .waiting = c->nreqs,
+        .client = c,
+        .listens = listens,
     };
     if (c->sub != NULL) {
         memcpy(p->channels, c->sub->n, sizeof p->channels);

@@ -310,6 +310,8 @@ struct portrait {
     int64_t txn;             /* requests kept in its transaction; -1: it is in none */
     size_t unread, unsent;   /* bytes */
     uint32_t channels[CHANNEL_KINDS]; /* that it listens to */
+    const void *client;      /* for ... */
+    bool (*listens)(const void *client, enum channel_kind, struct slice name); /* does it listen to this one? */
     uint32_t waiting;        /* requests that are not answered yet */
 };
 enum verdict {

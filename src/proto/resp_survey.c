@@ -1,5 +1,7 @@
-/* resp_survey.c: CLIENT LIST, INFO and KILL: questions about all clients of the pool (ROUTE_SURVEY). */
+/* resp_survey.c: CLIENT LIST, INFO and KILL, PUBSUB NUMSUB: questions about all clients of the pool (ROUTE_SURVEY). */
 #include "proto/resp.h"
+
+#include "base/mem.h"
 
 #include <stdio.h>
 
@@ -103,7 +105,7 @@ static const char *read_filter(const struct msg *m, struct filter *f) {
         return read_list(m, f);
     case RESP_CLIENT_KILL:
         return read_kill(m, f);
-    default: /* CLIENT INFO */
+    default: /* CLIENT INFO, PUBSUB NUMSUB */
         return NULL;
     }
 }
@@ -188,8 +190,51 @@ static void put_line(const struct portrait *p, struct out *o) {
     out_str(o, "\n");
 }
 
+/* ---- listeners ---- */
+
+static bool counts_listeners(const struct cmd *c) {
+    return c->id == RESP_PUBSUB_NUMSUB || c->id == RESP_PUBSUB_SHARDNUMSUB;
+}
+
+/* The numbers of the arguments that the client listens to. */
+static enum verdict put_channels(const struct msg *m, const struct portrait *p, struct out *o) {
+    enum channel_kind kind = cmd_channel_kind(m->cmd);
+    enum verdict said = VERDICT_PASS;
+    for (uint32_t i = 2; i < m->nargs && p->channels[kind] > 0; i++) {
+        if (p->listens(p->client, kind, msg_arg(m, i))) {
+            out_put(o, slice(&i, sizeof i));
+            said = VERDICT_SAID;
+        }
+    }
+    return said;
+}
+
+/* [channel, listeners, ...] */
+static void merge_listeners(struct slice said, struct slice request, struct out *o) {
+    int64_t nargs;
+    struct slice rest, name;
+    bool good = resp_take_head(request, '*', &nargs, &rest) && resp_take_bulk(&rest, &name) && resp_take_bulk(&rest, &name);
+    ASSERT(good && nargs >= 2); /* it was built by us */
+    uint64_t *counts = mem_zalloc((size_t)nargs * sizeof *counts);
+    for (size_t at = 0; at + sizeof(uint32_t) <= said.n; at += sizeof(uint32_t)) {
+        uint32_t i;
+        memcpy(&i, said.p + at, sizeof i);
+        ASSERT(i < nargs);
+        counts[i]++;
+    }
+    resp_put_head(o, '*', 2 * (nargs - 2));
+    for (int64_t i = 2; i < nargs && resp_take_bulk(&rest, &name); i++) {
+        resp_put_bulk(o, name);
+        resp_put_head(o, ':', (int64_t)counts[i]);
+    }
+    mem_free(counts);
+}
+
 enum verdict resp_survey(const struct msg *m, const struct portrait *p, struct out *o) {
     struct filter f;
+    if (counts_listeners(m->cmd)) {
+        return put_channels(m, p, o);
+    }
     read_filter(m, &f);
     if (!fits(m, &f, p)) {
         return VERDICT_PASS;
@@ -207,7 +252,9 @@ enum verdict resp_survey(const struct msg *m, const struct portrait *p, struct o
 
 void resp_survey_merge(const struct fan_in *in, struct out *o) {
     const struct part *said = &in->parts[0];
-    if (in->cmd->id != RESP_CLIENT_KILL) {
+    if (counts_listeners(in->cmd)) {
+        merge_listeners(said->reply, in->request, o);
+    } else if (in->cmd->id != RESP_CLIENT_KILL) {
         resp_put_verbatim(o, in->version, said->buf, said->reply);
     } else if (!slice_starts(in->request, "*3\r\n")) {
         resp_put_head(o, ':', (int64_t)in->deeds);

@@ -191,3 +191,23 @@ def test_listener_that_does_not_read(shards):
         assert n < 400
         assert pub.cmd("PUBLISH", "x", "last") == b":1\r\n"
         assert good.reply() == message("x", "last")
+
+
+def test_listeners_are_counted_over_workers(px):
+    """NUMSUB counts clients, whatever worker they are at; a server would count the workers."""
+    clients = [px.client() for _ in range(9)]
+    for i, c in enumerate(clients):
+        assert c.cmd("SUBSCRIBE", "a") == told("a", 1)
+        if i < 4:
+            assert c.cmd("SUBSCRIBE", "b") == told("b", 2)
+        if i < 2:
+            assert c.cmd("SSUBSCRIBE", "b") == told("b", 1, "ssubscribe")
+        if i < 3:
+            assert c.cmd("PSUBSCRIBE", "p%d*" % (i % 2)) == told("p%d*" % (i % 2), 3, "psubscribe")
+    with px.client() as c:
+        assert c.value("PUBSUB", "NUMSUB", "b", "a", "none", "b") == [b"b", 4, b"a", 9, b"none", 0, b"b", 4]
+        assert c.value("PUBSUB", "SHARDNUMSUB", "b", "a") == [b"b", 2, b"a", 0]
+        assert c.value("PUBSUB", "NUMSUB") == []
+        assert c.value("PUBSUB", "NUMPAT") == 2
+    for c in clients:
+        c.close()

@@ -158,7 +158,7 @@ def test_b10_last_bytes_and_fin_together():
 def test_b11_move_is_answered(redis_alone):
     with Proxy({"p": redis_pool([redis_alone])}) as px, px.client() as c:
         a, b = c.pipeline([("MOVE", "k", "1"), ("PING",)])
-        assert a.startswith(b"-ERR ") and b == PONG
+        assert a in (b":0\r\n", b":1\r\n") and b == PONG
 
 
 @pytest.mark.parametrize("proto", ["redis", "memcached"])

@@ -322,6 +322,8 @@ def test_same_answers_as_redis(px, redis_alone, version):
             hello3(theirs)
         for line in SAME.replace("\n", "|").split("|"):
             want, got = theirs.cmd(*line.split(" ")), ours.cmd(*line.split(" "))
+            if line == "MEMORY DOCTOR":  # says what that server has been through
+                want, got = want[:1], got[:1]
             if line.startswith(("CONFIG GET", "COMMAND LIST")):  # in no order
                 want, got = sorted(want.split(b"\r\n")), sorted(got.split(b"\r\n"))
             assert got == want, line

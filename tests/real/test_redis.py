@@ -142,7 +142,7 @@ def test_errors_in_the_middle_of_a_pipeline(c):
 @kvmux_only
 @pytest.mark.parametrize("req", [("MONITOR",), ("SHUTDOWN", "NOSAVE"), ("DEBUG", "SLEEP", "0"),
                                  ("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "1"), ("SYNC",), ("PSYNC", "?", "-1"),
-                                 ("MOVE", "a", "1"), ("SWAPDB", "0", "1"), ("CLUSTER", "SLOTS"),
+                                 ("SWAPDB", "0", "1"), ("CLUSTER", "SLOTS"),
                                  ("SAVE",)], ids=lambda r: r[0])
 @not_direct
 def test_refused_with_a_reason(c, redis4, req):

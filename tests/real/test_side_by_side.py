@@ -119,7 +119,7 @@ ARITY = rb"-ERR wrong number of arguments for '\w+' command\r\n"
 REDIS_DIFFERENCES = [
     ("B7", [("ZADD", "{t}z", "1", "a"), ("ZADD", "{t}y", "1", "a")], resp("ZUNION", "2", "{t}z", "{t}y"), rb"\*[01]\r\n(\$1\r\na\r\n)?", array(bulk("a"))),
     ("B8", [("SET", k, "1") for k in spread(40)], resp("EXISTS", *spread(40)), rb":\d\d?\r\n", integer(40)),
-    ("B11", [], resp("MOVE", "k", "1"), CLOSED, rb"-ERR .*\r\n"),
+    ("B11", [("SET", "k", "v")], resp("MOVE", "k", "1"), CLOSED, rb":1\r\n"),
     ("B13", [("SET", "k", "v")], resp("GET", "k") + resp("BOGUS"), CLOSED, rb"\$1\r\nv\r\n-ERR unknown command .*\r\n"),
     ("C1", [], resp("BOGUS"), CLOSED, rb"-ERR unknown command .*\r\n"),
     ("C1", [], resp("MONITOR"), CLOSED, rb"-ERR .*\r\n"),

@@ -22,6 +22,10 @@ PLAIN_KEYS = ["", "{}", "{}x", "{", "x}{", "{t1", "\x00\r\n\xff", "{t1}{t2}", "k
 RIGID = set(NEWER) | set(BLOCKING)   # how many words the first take only kvmux knows; the others end with their time
 
 
+# What only SCRIPT LOAD makes known. (Bodies that kvmux saw in an EVAL it remembers, also when the server refused that EVAL.)
+LOADED = [hashlib.sha1(s.encode()).hexdigest() for s in LOADABLE] + ["f" * 40]
+
+
 class Keyed(bytes):
     """A word that says where the request goes, or that chance must not touch."""
 
@@ -225,7 +229,7 @@ class Gen:
         return self.r.choice(LOADABLE)
 
     def v_sha(self):
-        return self.r.choice([hashlib.sha1(s.encode()).hexdigest() for s in LOADABLE] + ["f" * 40])
+        return self.r.choice(LOADED)
 
     def v_lib(self):
         return LIB
@@ -425,6 +429,7 @@ CANON = {
     "keys": (as_set, "keys have no order"), "scan": (as_kind, "keys have no order, and cursors are kvmux's own: the driver walks to the end and compares all"),
     "ttl": (as_time, "from a relative time of two moments"), "pttl": (as_time, "from a relative time of two moments"), "expiretime": (as_time, "from a relative time of two moments"), "pexpiretime": (as_time, "from a relative time of two moments"),
     "dump": (as_kind, "the order of sets and hashes is in it"), "memory|usage": (as_kind, "depends on the allocator"), "object|idletime": (as_kind, "a clock"),
+    "lastsave": (as_kind, "a clock"), "memory|doctor": (as_kind, "one server's memory"), "memory|malloc-stats": (as_kind, "one server's memory"), "memory|stats": (as_kind, "one server's memory"),
     "xinfo|consumers": (without_idle, "a clock"), "xinfo|stream": (without_idle, "a clock"), "xpending": (pending, "a clock"),
     "sort": (by_pattern, "equal weights"), "sort_ro": (by_pattern, "equal weights"),
     "zinter": (zero, "of 0 and -0 either is the larger one"),

@@ -32,7 +32,7 @@ GROUPS = [
         "unlink": "%slhgzx [ %slhgz %s ]", "touch": "%sl ( %shgz ); !many%s", "exists": "%sl ( %shgz ); !many%s",
     }),
     (12, {
-        "copy": "$slhgzox $slhgzox [ REPLACE ]; $s $s BOGUS", "dump": "$slz", "expire": "$slhgz !100000|0|-1|x [ NX|XX ]; $s !100000 NX XX; $s !100000 BOGUS",
+        "copy": "$slhgzox $slhgzox [ REPLACE ]; $s $s BOGUS; $slhgz $slhgz DB 0|1|2|x [ REPLACE ]", "move": "$slhgz 0|1|2|x", "dump": "$slz", "expire": "$slhgz !100000|0|-1|x [ NX|XX ]; $s !100000 NX XX; $s !100000 BOGUS",
         "expireat": "$slhgz <far> [ NX|XX|GT|LT ]; $s 1; $s <far> NX GT", "expiretime": "$slhgz", "migrate": "127.0.0.1 1 $- 0 10 [ COPY ] [ REPLACE ]; h 1 $- x 10; h 1 !!empty 0 10 KEYS $- $-",
         "object|encoding": "$slhgzxbp", "object|freq": "$s", "object|help": "", "object|idletime": "$s", "object|refcount": "$-l", "object": "BOGUS $s", "persist": "$slhgz",
         "pexpire": "$slhgz !100000000|0|-1|x [ NX|XX ]", "pexpireat": "$slhgz <farms> [ NX|XX|GT|LT ]; $s 1", "pexpiretime": "$slhgz", "pttl": "$slhgz", "rename": "$slhgz $slhgz",
@@ -94,12 +94,12 @@ GROUPS = [
     }),
     (1, {
         "function": "BOGUS", "function|delete": "kvlib2|nolib", "function|dump": "", "function|flush": "BOGUS x", "function|help": "", "function|list": "[ LIBRARYNAME kv*|no ] [ WITHCODE ]; BOGUS",
-        "function|load": "REPLACE <lib>; <lib>; <lib2>; bad", "function|restore": "bad; bad BOGUS", "function|stats": "", "script": "BOGUS", "script|flush": "BOGUS x", "script|help": "", "script|load": "<loadable>; bad[lua",
+        "function|load": "REPLACE <lib>; <lib>; <lib2>; bad", "function|restore": "bad; bad BOGUS", "function|stats": "", "script": "BOGUS", "script|exists": "<sha> [ <sha> ]", "script|flush": "BOGUS x", "script|help": "", "script|load": "<loadable>; bad[lua",
     }),
     (2, {
         "acl": "BOGUS", "acl|help": "", "client": "BOGUS", "client|help": "", "cluster": "BOGUS", "cluster|help": "", "command": "[ BOGUS ]", "command|count": "", "command|docs": "get|set; nosuch; [ get get ]",
         "command|getkeys": "MSET a 1 b 2; GET a; EVAL x 1 a; PING x; NOSUCH a", "command|getkeysandflags": "MSET a 1 b 2; SORT a STORE b", "command|help": "", "command|info": "get set; nosuch", "command|list": "[ FILTERBY PATTERN x* ]; FILTERBY X",
-        "config": "BOGUS", "config|help": "", "latency": "BOGUS", "latency|help": "", "memory": "BOGUS", "memory|help": "", "memory|usage": "$sl; $- [ SAMPLES 0 ]; $s SAMPLES x", "module": "BOGUS", "module|help": "",
+        "config": "BOGUS", "config|get": "databases|maxmemory-policy|timeout", "config|help": "", "latency": "BOGUS", "latency|help": "", "memory": "BOGUS", "lastsave": "", "memory|doctor": "", "memory|malloc-stats": "", "memory|purge": "", "memory|stats": "", "module|list": "", "memory|help": "", "memory|usage": "$sl; $- [ SAMPLES 0 ]; $s SAMPLES x", "module": "BOGUS", "module|help": "",
         "publish": "ch|{t2}ch| <v>; ch", "spublish": "$s <v>", "pubsub": "BOGUS", "pubsub|channels": "[ c* ]; a b", "pubsub|help": "", "pubsub|shardchannels": "[ c* ]", "slowlog": "BOGUS", "slowlog|help": "", "lolwut": "VERSION 9; VERSION x; VERSION", "ping": "[ <v> ]; a b", "echo": "<v>", "select": "99|x|-1|",
     }),
     (1, {
@@ -131,8 +131,9 @@ BLOCKING = {
 # rows of the table that servers answer or kvmux merges, and that are not asked
 WHY_NOT = {
     "commandlog": "a container that the servers here do not know: its subcommands are kvmux's", "commandlog|help": "see commandlog",
+    "swapdb": "is refused over several servers",
     "wait": "waits for replicas, of which there are none here", "waitaof": "waits for replicas and for disks",
-    "script|exists": "what EVAL left in a server's cache differs between one server and four", "script|kill": "ends what another client runs", "function|kill": "ends what another client runs",
+    "script|kill": "ends what another client runs", "function|kill": "ends what another client runs",
     "script|show": "the servers here do not know it",
     "subscribe": "what a subscriber gets comes by itself: test_channels.py", "unsubscribe": "see subscribe", "psubscribe": "see subscribe", "punsubscribe": "see subscribe", "ssubscribe": "see subscribe",
     "sunsubscribe": "see subscribe", "pubsub|numpat": "see subscribe", "pubsub|numsub": "see subscribe", "pubsub|shardnumsub": "see subscribe",

@@ -145,11 +145,13 @@ static bool lease_stays(const struct lease *l) {
     struct pool *pool = l->client->pool;
     struct msg *m = &pool->worker->again;
     enum reason why;
+    m->rules = pool->conf->rules;
+    m->learned = pool->learned;
     for (size_t at = 0; at < l->nnoted; at += m->raw.n) {
         struct parser ps = {0};
         enum parse_rc rc = pool->back->parse_req(&ps, slice(l->noted + at, l->nnoted - at), m);
         ASSERT(rc == PARSE_DONE);
-        if (dispatch_owner(pool, m, &why) != l->uplink->server) {
+        if (m->nkeys > 0 && dispatch_owner(pool, m, &why) != l->uplink->server) {
             return false;
         }
     }

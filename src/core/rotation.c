@@ -67,6 +67,8 @@ static void view_open(struct view *v, const struct fan *f) {
     struct pool *pool = f->whole->pool;
     struct msg *m = &pool->worker->again;
     struct parser ps = {0};
+    m->rules = NULL; /* it was allowed when it came */
+    m->learned = NULL;
     enum parse_rc rc = pool->back->parse_req(&ps, slice(f->rotation->request, f->rotation->size), m);
     ASSERT(rc == PARSE_DONE && m->nkeys > 0);
     view_group(v, pool, m);

@@ -29,20 +29,33 @@ static int64_t limit_of_streams(const struct msg *m) {
     return WAIT_UNCLEAR;
 }
 
-/* The argument that says how long, in seconds. */
+/* The argument that says how long, in seconds; 0: the command is none of ours, and who knows where it says so. */
 static uint32_t timeout_at(const struct msg *m) {
-    return m->cmd->keys == RESP_COUNTED ? 1 : m->nargs - 1;
+    switch (m->cmd->id) {
+    case RESP_BLMPOP:
+    case RESP_BZMPOP:
+        return 1;
+    case RESP_BLPOP:
+    case RESP_BRPOP:
+    case RESP_BLMOVE:
+    case RESP_BRPOPLPUSH:
+    case RESP_BZPOPMIN:
+    case RESP_BZPOPMAX:
+        return m->nargs - 1;
+    default:
+        return 0;
+    }
 }
 
 static int64_t wait_limit(const struct msg *m) {
     double seconds;
-    if (m->cmd->keys == RESP_STREAMS) {
+    if (m->cmd->id == RESP_XREAD || m->cmd->id == RESP_XREADGROUP) {
         return limit_of_streams(m);
     }
     if (m->cmd->route == ROUTE_WRITTEN) {
         return limit_in_msec(msg_arg(m, m->nargs - 1));
     }
-    if (!resp_gather_double(msg_arg(m, timeout_at(m)), &seconds) || seconds < 0) {
+    if (timeout_at(m) == 0 || !resp_gather_double(msg_arg(m, timeout_at(m)), &seconds) || seconds < 0) {
         return WAIT_UNCLEAR;
     }
     return seconds == 0 || seconds > SECONDS_MAX ? WAIT_EVER : (int64_t)ceil(seconds * 1000) * 1000; /* Redis counts so */

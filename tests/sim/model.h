@@ -51,6 +51,9 @@ bool model_in_exec(const struct model_conn *);
 /* Serves at most `max` requests that have arrived whole; returns how many. */
 uint32_t model_serve(struct model *, struct model_conn *, struct sim_conn *, uint32_t max);
 
+/* A pop waits on this connection. */
+bool model_waits(const struct model_conn *);
+
 /* The value of a "u:" key. False: not such a key. The caller frees with mem_free. */
 bool model_value(struct slice key, uint8_t **value, size_t *len);
 

@@ -98,6 +98,23 @@ static void on_pop(void *ctx, struct slice element) {
     r->popped++;
 }
 
+/* A client waits for one pop at a time, and however many servers it asks, one connection at most waits for it. */
+static void check_pops(struct rnd *r) {
+    uint32_t waiting = 0, clients = 0;
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        struct rnd_server *s = &r->servers[i];
+        for (uint32_t k = 0; k < s->n; k++) {
+            waiting += s->conns[k] != NULL && !s->broken[k] && !sim_peer_gone(s->conns[k]) && model_waits(&s->states[k]);
+        }
+    }
+    for (uint32_t i = 0; i < r->nclients; i++) {
+        clients += r->clients[i].conn != NULL && !sim_peer_gone(r->clients[i].conn);
+    }
+    if (waiting > clients) {
+        sim_fail("%u pops wait at servers for %u clients\n%s", waiting, clients, world_log(r->world));
+    }
+}
+
 /* Something happens to one connection of a server. */
 static void hurt(struct rnd *r, struct rnd_server *s) {
     uint32_t k = s->n > 0 ? sim_below(s->n) : 0;
@@ -289,6 +306,10 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
     add(t, "  distribution: %s\n", (const char *[]){"ketama", "modula", "random"}[dist]);
     r->fixed = !eject && dist < 2;
     r->owned = dist < 2;
+    r->rotate = !r->memcached && r->owned && rng_below(g, 2) == 0;
+    if (r->rotate) {
+        add(t, "  cross_shard_blocking: rotate\n  server_leases: %u\n", PICK(1, 3, 256));
+    }
     add(t, "  hash_tag: \"{}\"\n");
     if (r->limits_clients) {
         add(t, "  client_connections: %u\n", 1 + rng_below(g, 6));
@@ -406,6 +427,7 @@ static void one_step(struct rnd *r) {
     }
     if (sim_below(3) == 0) {
         world_settle(r->world);
+        check_pops(r);
     } else {
         for (uint32_t n = sim_below(4); n > 0; n--) {
             world_round(r->world);
@@ -417,11 +439,33 @@ static void one_step(struct rnd *r) {
     }
 }
 
+/* A pop over several servers goes on when one of them fails, and what that one gave is lost with its connection: so many
+ * connections ended otherwise than by kvmux. */
+static uint32_t servers_lost(const struct rnd *r) {
+    static const char *const names[] = {"server_eof", "server_err", "server_timedout", "request_timeouts"};
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < r->nservers; i++) {
+        char server[16];
+        snprintf(server, sizeof(server), "s%u", i + 1);
+        for (uint32_t k = 0; k < ARRAY_LEN(names); k++) {
+            int64_t v = 0;
+            if (!world_metric(r->world, "p", server, names[k], &v)) {
+                sim_fail("no metric %s of %s", names[k], server);
+            }
+            sum += v;
+        }
+    }
+    return (uint32_t)sum;
+}
+
 static void finish(struct rnd *r, struct random_sum *sum) {
     uint32_t lost = 0;
     for (uint32_t i = 0; i < r->nclients; i++) {
         rnd_client_drop(&r->clients[i]);
         lost += r->clients[i].lost_pops;
+    }
+    if (r->rotate) {
+        lost += servers_lost(r);
     }
     if (r->popped - r->delivered > lost) {
         sim_fail("%u elements were popped, %u delivered, %u pops failed\n%s", r->popped, r->delivered, lost, world_log(r->world));

@@ -111,6 +111,7 @@ struct rnd {
     uint8_t taken[RND_IDS];    /* of an element: how many clients got it */
     uint32_t ntxn, popped, delivered;
     uint32_t other_db, db;
+    bool rotate; /* pops may name keys of several servers */
     bool owned; /* a key has one server: not `random` */
     bool changes; /* clients change their profile */
     struct world *world;

@@ -173,7 +173,11 @@ static void ask_pop(struct rnd *r, struct rnd_client *c) {
         return;
     }
     uint32_t queue = sim_below(RND_QUEUES), n = r->owned ? 1 + sim_below(2) : 1;
-    queue = n == 2 ? queue & ~1u : queue;
+    queue = n == 2 ? queue & ~1u : queue; /* these two are on one server */
+    if (r->rotate && sim_below(3) > 0) {
+        queue = sim_below(2);
+        n = RND_QUEUES - queue; /* anywhere */
+    }
     rnd_make_command(c, "BLPOP", n + 1);
     for (uint32_t i = 0; i < n; i++) {
         queue_name(name, sizeof(name), queue + i);

@@ -56,6 +56,18 @@ static void test_limit(void **state) {
     }
 }
 
+/* A command of a module waits, but where it says how long nobody knows. */
+static void test_limit_of_others(void **state) {
+    struct msg m;
+    msg_init(&m);
+    parse_line(&m, "blpop a 5");
+    struct cmd learned = *m.cmd;
+    learned.id = RESP_COMMANDS;
+    m.cmd = &learned;
+    assert_int_equal(proto_resp.waits->limit(&m), WAIT_UNCLEAR);
+    msg_fini(&m);
+}
+
 static void check_build(const char *line, uint32_t nkeys, const uint32_t *keys, int64_t usec, const char *want) {
     struct sink s;
     struct msg m, again;
@@ -168,7 +180,7 @@ static void test_rows(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_limit), cmocka_unit_test(test_build), cmocka_unit_test(test_build_framed),
+        cmocka_unit_test(test_limit), cmocka_unit_test(test_limit_of_others), cmocka_unit_test(test_build), cmocka_unit_test(test_build_framed),
         cmocka_unit_test(test_build_swallowed),
         cmocka_unit_test(test_judge), cmocka_unit_test(test_rows),
     };

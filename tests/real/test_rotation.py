@@ -2,6 +2,7 @@
 somebody who is gone, nothing delivered twice, and losses only where one Redis loses too (docs/blocking.md)."""
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -268,19 +269,21 @@ class Ledger:
         self.addr, self.keys = addr, keys
         self.lock = threading.Lock()
         self.put, self.maybe = set(), set()
-        self.over = threading.Event()
+        self.over, self.enough = threading.Event(), threading.Event()
         self.consumers = [Consumer(addr, keys) for _ in range(nconsumers)]
 
     def produce(self, name, n):
-        """Puts elements of its own until so many were acknowledged."""
+        """Puts elements of its own: so many at least, and on until it is told that they are enough. Never far ahead of the consumers."""
         def connect():
             return wait_until(lambda: Raw(self.addr), "the proxy")
         rng, c, done, i = random.Random(name), connect(), 0, 0
-        while done < n and not self.over.is_set():
-            e = b"%s.%d" % (name.encode(), i)
-            i += 1
+        while (done < n or not self.enough.is_set()) and not self.over.is_set():
+            e, key = b"%s.%d" % (name.encode(), i), rng.choice(self.keys)
             try:
-                ok = c.cmd("LPUSH", rng.choice(self.keys), e).startswith(b":")
+                if re.match(rb":\d\d", c.cmd("LLEN", key)):
+                    continue
+                i += 1
+                ok = c.cmd("LPUSH", key, e).startswith(b":")
             except (OSError, EOFError):
                 ok, c = False, connect()
             with self.lock:
@@ -340,10 +343,12 @@ def test_nothing_twice_and_no_more_lost_than_by_one_redis(threads):
         try:
             for tag, deaths in (("quiet", None), ("consumers", kill_consumers), ("server", kill_server), ("proxy", kill_proxy), ("calm", None)):
                 before = book.lost()
+                book.enough.clear()
                 producers = [threading.Thread(target=book.produce, args=("%s%d" % (tag, i), 200)) for i in range(3)]
                 for p in producers:
                     p.start()
                 allowed = deaths() if deaths else 0
+                book.enough.set()
                 for p in producers:
                     p.join()
                 book.settle(servers)

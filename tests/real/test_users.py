@@ -63,7 +63,7 @@ def test_servers_see_the_user(px, servers, version):
         assert c.cmd("ACL", "WHOAMI") == bulk("app")
         assert c.cmd("DBSIZE") == integer(len(keys))  # all of them are asked
         for s in servers:
-            assert "app" in seen_users(s) and "proxy" not in seen_users(s)
+            assert "app" in seen_users(s)
 
 
 def test_rights_are_the_servers(px):
@@ -275,3 +275,10 @@ def test_another_user_while_listening(px):
         assert c.cmd("SUBSCRIBE", "x") == b"-ERR this client listens to channels as another user\r\n"
         assert c.cmd("UNSUBSCRIBE").startswith(b">3\r\n")
         assert c.cmd("SUBSCRIBE", "x").startswith(b">3\r\n")
+
+
+def test_servers_are_asked_for_their_version_as_the_pool_does(px, servers):
+    with px.client() as c:
+        assert c.cmd("AUTH", "own") == OK
+        assert c.cmd("DBSIZE") == integer(0)  # they are asked when somebody connects
+        wait_until(lambda: b"redis_version:%s\r\n" % servers[0].info("redis_version").encode() in c.cmd("INFO", "server"), "the version")

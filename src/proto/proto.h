@@ -79,7 +79,7 @@ enum merge {
     MERGE_SURVEY, /* what proto->survey said of all clients: needs fan_in.request, version, deeds */
 };
 
-/* Bits of cmd.flags. */
+/* Bits of cmd.flags: each line the next one. */
 enum {
     CMD_READ = 1u << 0,
     CMD_WRITE = 1u << 1,
@@ -94,16 +94,16 @@ enum {
     CMD_ROTATE = 1u << 10,     /* waits for any one of its keys: may be asked server by server (proto->waits) */
     CMD_ALONE = 1u << 11,      /* concerns all data: honest only while the pool has one server */
     CMD_SELF = 1u << 12,       /* ROUTE_SURVEY: about the client that asks, and nobody else */
-    CMD_PATTERN = 1u << 16,    /* ROUTE_JOIN, ROUTE_PART: the names are patterns of channels ... */
-    CMD_SHARD = 1u << 17,      /* ... or channels of a shard */
-    CMD_ANYWHERE = 1u << 18,   /* its key says where it is sent, not where data is: in a transaction any server will do */
-    CMD_LISTENS = 1u << 19,    /* also for a client that can only listen (session.listening) */
-    CMD_CODE = 1u << 20,       /* runs code at the server, which may write */
-    CMD_BODY = 1u << 21,       /* has the body of a script: msg->script */
-    CMD_DIGEST = 1u << 22,     /* names a script by its digest: msg->digest */
-    CMD_FORGETS = 1u << 23,    /* servers forget all scripts */
-    CMD_LENIENT = 1u << 24,    /* ROUTE_ALL: servers that give no reply do not count, unless none gives one */
-    CMD_APART = 1u << 25,      /* ROUTE_ALL: must pass what the shared connections wait for. Its reply depends neither on the
+    CMD_PATTERN = 1u << 13,    /* ROUTE_JOIN, ROUTE_PART: the names are patterns of channels ... */
+    CMD_SHARD = 1u << 14,      /* ... or channels of a shard */
+    CMD_ANYWHERE = 1u << 15,   /* its key says where it is sent, not where data is: in a transaction any server will do */
+    CMD_LISTENS = 1u << 16,    /* also for a client that can only listen (session.listening) */
+    CMD_CODE = 1u << 17,       /* runs code at the server, which may write */
+    CMD_BODY = 1u << 18,       /* has the body of a script: msg->script */
+    CMD_DIGEST = 1u << 19,     /* names a script by its digest: msg->digest */
+    CMD_FORGETS = 1u << 20,    /* servers forget all scripts */
+    CMD_LENIENT = 1u << 21,    /* ROUTE_ALL: servers that give no reply do not count, unless none gives one */
+    CMD_APART = 1u << 22,      /* ROUTE_ALL: must pass what the shared connections wait for. Its reply depends neither on the
                                 * database nor on the version of the protocol */
 };
 

@@ -143,6 +143,8 @@ CLIENTS = [
     Script(PYTHON, "Python", "pymemcache", "memcached", "app_pymemcache.py", ["python3-pymemcache"]),
     Script(PYTHON, "C", "libmemcached", "memcached", "app_libmemcached.py", ["libmemcached-tools"]),
     Node("memjs", "memcached", "app_memjs.js", ["memjs"]),
+    Script(PYTHON, "Python", "pylibmc, binary", "memcached", "app_pylibmc.py", ["python3-pylibmc"]),
+    Script("ruby", "Ruby", "dalli, binary", "memcached", "app_dalli.rb", ["ruby-dalli"]),
 ]
 
 
@@ -261,7 +263,6 @@ LIMIT_REASONS = {
 USERS = "user names, ACL WHOAMI, CLIENT LIST, CLIENT INFO and CONFIG GET are not there yet"
 EXISTS = "SCRIPT EXISTS is not there yet"
 NUMSUB = "PUBSUB NUMSUB is not there yet"
-BINARY = "memcached's binary protocol is not there yet"
 KNOWN = {
     ("*", "AUTH", "password"): USERS,
     ("*", "AUTH", "user"): USERS,
@@ -274,8 +275,6 @@ KNOWN = {
     ("rate-limiter-flexible", "limits", "ioredis: many users at once"): "a pipeline of EVALSHA meets servers that do not know the script yet",
     ("redis-py", "pub/sub", "channels"): NUMSUB,
     ("socket.io, redis-adapter", "*", "*"): NUMSUB,
-    ("libmemcached", "binary protocol", "*"): BINARY,
-    ("memjs", "*", "*"): BINARY,
 }
 
 

@@ -151,7 +151,8 @@ static void learn_say(struct learn *l, void (*greet)(struct learn *, struct out 
 
 static void learn_greet(struct learn *l, struct out *out) {
     const struct conf_pool *conf = conf_of(l);
-    struct greeting greeting = {.password = conf->redis_auth, .db = conf_server_db(conf, server_of(l))};
+    struct greeting greeting = conf_greeting(conf, 0);
+    greeting.db = conf_server_db(conf, server_of(l));
     l->greeting_left = proto_of(l)->greet(&greeting, out);
 }
 

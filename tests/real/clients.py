@@ -162,8 +162,8 @@ class Farm:
             self.locked[target] = [make(requirepass="pw", user="app on >apw ~* &* +@all") for _ in range(n)] if kind == "redis" else []
             if target != "plain" and kind == "redis":
                 for tag in {c.tag for c in CLIENTS}:
-                    pools[target + tag] = redis_pool(self.servers[target], hash_tag=tag, timeout=20000)
-                pools[target + "-auth"] = redis_pool(self.locked[target], hash_tag="{}", timeout=20000, redis_auth="pw")
+                    pools[target + tag] = redis_pool(self.servers[target], hash_tag=tag, cross_shard_blocking="rotate", timeout=20000)
+                pools[target + "-auth"] = redis_pool(self.locked[target], hash_tag="{}", timeout=20000, redis_auth="pw", users=[{"name": "app", "password": "apw"}])
             elif target != "plain":
                 pools[target + "{}"] = mc_pool(self.servers[target], hash_tag="{}", timeout=20000)
         self.proxy = Proxy(pools, kind="kvmux")
@@ -248,9 +248,9 @@ LIMITS = {
     ("*", "multi-key", "msetnx of any keys"): ("a", "CROSSSLOT", ("four",)),
     ("*", "transactions", "any keys"): ("a", "CROSSSLOT|EXECABORT|aborted", ("four",)),
     ("*", "scripts", "any keys"): ("a", "CROSSSLOT", ("four",)),
-    ("*", "blocking", "any keys"): ("a", "CROSSSLOT", ("four",)),
     ("BullMQ", "queue", "without a hash tag"): ("a", "CROSSSLOT", ("four",)),
     ("RQ", "jobs", "*"): ("b", "CROSSSLOT", ("four",)),
+    ("hiredis", "SWAPDB", "*"): ("c", "on all servers of the pool at the same moment", ("four",)),
     ("hiredis", "not through a proxy", "*"): ("c", "ERR '.*' is (refused|not supported) by kvmux", ("one", "four")),
 }
 LIMIT_REASONS = {
@@ -260,21 +260,8 @@ LIMIT_REASONS = {
 }
 
 # Not yet as plain Redis: {(clients, feature, check): reason}. An entry that nothing needs any more fails the test.
-USERS = "user names, ACL WHOAMI, CLIENT LIST, CLIENT INFO and CONFIG GET are not there yet"
-EXISTS = "SCRIPT EXISTS is not there yet"
-NUMSUB = "PUBSUB NUMSUB is not there yet"
 KNOWN = {
-    ("*", "AUTH", "password"): USERS,
-    ("*", "AUTH", "user"): USERS,
-    ("*", "INFO, CLIENT", "names"): USERS,
-    ("*", "INFO, CLIENT", "what an application reads"): USERS,
-    ("RQ*", "jobs", "*"): USERS,
-    ("*", "scripts", "load and evalsha"): EXISTS,
-    ("redis-py*", "scripts", "registered"): EXISTS,
-    ("bee-queue", "*", "*"): EXISTS,
-    ("rate-limiter-flexible", "limits", "ioredis: many users at once"): "a pipeline of EVALSHA meets servers that do not know the script yet",
-    ("redis-py", "pub/sub", "channels"): NUMSUB,
-    ("socket.io, redis-adapter", "*", "*"): NUMSUB,
+    ("Celery", "reconnect", "*"): "when a server's connection is lost, the BRPOP that waits there ends with `-ERR`; Celery's worker takes that for the end and must be started again",
 }
 
 

@@ -30,6 +30,14 @@ def cell(outcome, feature):
     return " ".join([text] + marks)
 
 
+def total(outcome):
+    """One cell for all features: the word they have in common, or one for each."""
+    cells = collections.OrderedDict((f, cell(outcome, f)) for f in outcome.features())
+    if len({c.split()[0] for c in cells.values()}) > 1:
+        return ", ".join("%s: %s" % each for each in cells.items())
+    return " ".join(collections.OrderedDict.fromkeys(w for c in cells.values() for w in c.split()))
+
+
 def row(words):
     return "| " + " | ".join(words) + " |\n"
 
@@ -49,7 +57,7 @@ def render(outcomes):
     of = lambda what: [o for o in outcomes if o.client.what == what]
     text = "### Redis clients\n\n" + matrix(of("client"))
     text += "### What is built on them\n\n"
-    text += table(["library"] + ["what it does here", "result"], [[o.client.name, ", ".join(o.features()), " ".join(collections.OrderedDict.fromkeys(w for f in o.features() for w in cell(o, f).split()))] for o in of("library")])
+    text += table(["library"] + ["what it does here", "result"], [[o.client.name, ", ".join(o.features()), total(o)] for o in of("library")])
     text += "### memcached clients\n\n" + matrix(of("memcached"))
     reasons = ["* **%s**: %s\n" % (k, v) for k, v in sorted(LIMIT_REASONS.items())]
     reasons += ["* **%d**: %s\n" % (number_of(r), r) for r in collections.OrderedDict.fromkeys(KNOWN.values())]

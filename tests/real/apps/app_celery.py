@@ -7,14 +7,14 @@ import sys
 from celery import Celery, chord, group
 from celery.contrib.testing.worker import start_worker
 
-from checks import HOST, LIMIT, PORT, check, run
+from checks import HOST, LIMIT, PORT, ask, check, retry, run
 
 logging.disable(logging.CRITICAL)
 url = "redis://%s:%d/0" % (HOST, PORT)
 prefix = {"global_keyprefix": "{celery}"}
 app = Celery("app", broker=url, backend=url, set_as_current=True)
 app.conf.update(broker_transport_options=dict(prefix, visibility_timeout=3600), result_backend_transport_options=prefix, worker_hijack_root_logger=False,
-                task_store_eager_result=True, broker_connection_retry=False, worker_send_task_events=False)
+                worker_send_task_events=False)
 
 
 @app.task(name="add")
@@ -52,6 +52,8 @@ def main():
     check("tasks", "countdown", lambda: add.apply_async((2, 2), countdown=0.05).get(timeout=LIMIT))
     check("tasks", "retries", wrong)
     check("tasks", "remote control", lambda: [list(a.values()) for a in app.control.ping(timeout=1)])
+    ask("kill")
+    check("reconnect", "tasks after the connections were lost", lambda: retry(lambda: add.delay(20, 1)).get(timeout=LIMIT - 1))
 
 
 sys.argv[1:] = []

@@ -289,12 +289,12 @@ int main(int argc, char **argv) {
                                    "|DEL hi:cfcd20 hi:c4ca42 hi:c81e72|UNLINK " SIX);
     check(c, "multi-key", "tagged", "SADD {g}a 1 2|SUNIONSTORE {g}b {g}a|RENAME {g}b {g}c|SCARD {g}c");
     check(c, "multi-key", "set algebra", "SADD hi:cfcd20 7|SADD hi:c4ca42 7|SADD hi:c81e72 7|SADD hi:eccbc8 7|SADD hi:a87ff6 7|SADD hi:e4da3b 7|SINTER " SIX "|SUNION " SIX "|SDIFF " SIX "|DEL " SIX);
-    check(c, "multi-key", "msetnx of any keys", "MSETNX hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f");
+    check(c, "multi-key", "msetnx of any keys", "MSETNX hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f|DEL " SIX);
     thousands(c);
     check(c, "pipeline", "errors inside", "SET hi:e 1|LPUSH hi:e x|GET hi:e|NOSUCH|INCR hi:e");
     check(c, "transactions", "multi exec", "MULTI|SET {tx}a 1|INCR {tx}a|GET {tx}b|EXEC|GET {tx}a");
     check(c, "transactions", "discard, error", "MULTI|SET {tx}a 9|DISCARD|MULTI|NOSUCH x|EXEC|GET {tx}a|EXEC");
-    check(c, "transactions", "any keys", "MULTI|SET hi:cfcd20 1|SET hi:c4ca42 1|SET hi:c81e72 1|SET hi:eccbc8 1|SET hi:a87ff6 1|SET hi:e4da3b 1|EXEC");
+    check(c, "transactions", "any keys", "MULTI|SET hi:cfcd20 1|SET hi:c4ca42 1|SET hi:c81e72 1|SET hi:eccbc8 1|SET hi:a87ff6 1|SET hi:e4da3b 1|EXEC|DEL " SIX);
     counters(c);
     check(c, "scripts", "any keys", "EVAL return(#KEYS) 6 " SIX);
     check(c, "scripts", "eval", "EVAL return(KEYS[1]) 1 hi:a|EVAL return{KEYS[1],ARGV[1]} 1 hi:a v|EVALSHA 0000000000000000000000000000000000000000 1 hi:a");
@@ -306,7 +306,7 @@ int main(int argc, char **argv) {
     alone("AUTH", "password", locked, "AUTH pw|SET auth:k v|GET auth:k|ACL WHOAMI");
     alone("AUTH", "user", locked, "AUTH app apw|SET auth:k v|GET auth:k|ACL WHOAMI");
     alone("not through a proxy", "MONITOR", port, "MONITOR");
-    alone("not through a proxy", "SWAPDB", port, "SWAPDB 8 9");
+    alone("SWAPDB", "two databases", port, "SWAPDB 8 9");
     alone("not through a proxy", "client tracking", port, "CLIENT TRACKING ON BCAST");
     alone("not through a proxy", "CONFIG SET", port, "CONFIG SET maxmemory-policy noeviction");
     check(c, "errors", "cluster", "CLUSTER INFO|CLUSTER SLOTS|READONLY|ASKING");

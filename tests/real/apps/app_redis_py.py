@@ -140,7 +140,7 @@ def pubsub(r):
     check("pub/sub", "messages in order", lambda: [[r.publish("news", "m%d" % i) and None for i in range(5)], take(5), r.publish("sport", "goal") and None, take()])
     check("pub/sub", "receivers", lambda: r.publish("news", "x"))
     check("pub/sub", "channels", lambda: [take(), sorted(r.pubsub_channels()), r.pubsub_numsub("news", "none"), r.pubsub_numpat()])
-    check("pub/sub", "unsubscribe", lambda: [sub.unsubscribe("news"), take(), r.publish("news", "unheard"), r.publish("sport", "heard"), take()])
+    check("pub/sub", "unsubscribe", lambda: [sub.unsubscribe("news"), take(), [r.publish("news", "unheard")] and None, r.publish("sport", "heard"), take()])
     check("patterns", "psubscribe", lambda: [sub.psubscribe("user.*"), take()])
     check("patterns", "messages", lambda: [r.publish("user.1", "a"), take(), r.publish("user.22", "b"), take()])
     check("patterns", "punsubscribe", lambda: [sub.punsubscribe(), take(), sub.ping(), take(), sub.close()])
@@ -174,6 +174,7 @@ def blocking(r):
     check("blocking", "streams", lambda: later(lambda: b.xread({"{q}x": "0"}, block=3000), lambda: r.xadd("{q}x", {"f": "v"}, "5-1")))
     check("blocking", "nothing comes", lambda: [b.blpop("{q}none", 0.05), b.xread({"{q}x": "$"}, block=20)])
     check("blocking", "any keys", lambda: error(lambda: b.blpop(spread(8, "q:"), 0.05)))
+    check("blocking", "any of many queues", lambda: [later(lambda: b.brpop(spread(8, "q:"), 3), lambda: r.lpush(k, "job")) for k in spread(8, "q:")])
     check("blocking", "still usable", lambda: [b.set("q:k", "v"), b.get("q:k")])
 
 

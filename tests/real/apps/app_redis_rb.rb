@@ -151,6 +151,7 @@ check('blocking', 'sorted sets') { later(-> { b.bzpopmin('{q}z', timeout: 3) }) 
 check('blocking', 'streams') { later(-> { b.xread('{q}x', '0', block: 3000) }) { r.xadd('{q}x', { f: 'v' }, id: '5-1') } }
 check('blocking', 'nothing comes') { b.call([:blpop, '{q}none', 0.05]) }
 check('blocking', 'any keys') { error { b.call([:blpop, *spread(8, 'q:'), 0.05]) } }
+check('blocking', 'any of many queues') { spread(8, 'q:').map { |k| later(-> { b.brpop(*spread(8, 'q:'), timeout: 2) }) { r.lpush(k, 'job') } } }
 check('blocking', 'still usable') { [b.set('q:k', 'v'), b.get('q:k')] }
 check('SCAN', 'each') do
   keys = spread(200, 'scan:')

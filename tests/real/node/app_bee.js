@@ -1,6 +1,6 @@
 // bee-queue, which uses node-redis 3: queue names in braces keep the keys of a queue together.
 'use strict';
-const { host, port, check, collector, run, sorted } = require('./checks');
+const { host, port, ask, check, collector, run, sorted } = require('./checks');
 const Queue = require('bee-queue');
 
 run(async () => {
@@ -35,6 +35,14 @@ run(async () => {
     const seen = await done.take(2);
     const health = await queue.checkHealth();
     return [seen, health.waiting, health.active, health.failed];
+  });
+  await check('reconnect', 'jobs after the connections were lost', async () => {
+    await ask('kill');
+    const done = collector();
+    // what is published while nobody listens again is lost, as ever: one job after the other until one is heard of
+    const save = () => { const job = queue.createJob({ n: 21 }); job.on('succeeded', (v) => done.put(v)); return job.save().catch(() => {}); };
+    const more = setInterval(save, 50);
+    try { return await done.take(1); } finally { clearInterval(more); }
   });
   await check('queue', 'close', async () => { await queue.close(1000); return queue.isRunning(); });
 });

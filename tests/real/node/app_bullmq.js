@@ -1,7 +1,7 @@
 // BullMQ: queues whose scripts, streams and blocking pops need all keys of a queue on one server, so the prefix has a hash tag; or it is
 // BullMQ's own (the fourth argument), where the pool's hash_tag finds the queue's name.
 'use strict';
-const { host, port, moduleName: prefix, check, error, collector, sorted, within, run } = require('./checks');
+const { host, port, moduleName: prefix, ask, check, error, collector, retry, sorted, within, run } = require('./checks');
 const { Queue, Worker, QueueEvents, FlowProducer } = require('bullmq');
 
 const options = { connection: { host, port }, prefix: prefix || '{bull}' };
@@ -77,5 +77,12 @@ run(async () => {
     await plain.add('x', {});
     return plain.close();
   }));
+  await check('reconnect', 'jobs after the connections were lost', async () => {
+    await ask('kill');
+    const mine = collector();
+    worker.on('completed', (job, value) => { if (job.name === 'late') mine.put(value); });
+    await retry(() => queue.add('late', { n: 21 }));
+    return mine.take(1);
+  });
   await check('queue', 'close', async () => { await within(3000, worker.close(), 'close of the worker'); await events.close(); await queue.obliterate({ force: true }); await queue.close(); return true; });
 });

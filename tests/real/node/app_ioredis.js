@@ -105,7 +105,9 @@ async function pubsub(r) {
   await check('pub/sub', 'receivers', () => r.publish('news', 'x'));
   await check('pub/sub', 'unsubscribe', async () => {
     await got.take(1);
-    return [await sub.unsubscribe('news'), await r.publish('news', 'unheard'), await r.publish('sport', 'heard'), await got.take(1)];
+    const left = await sub.unsubscribe('news');
+    await r.publish('news', 'unheard');
+    return [left, await r.publish('sport', 'heard'), await got.take(1)];
   });
   await check('patterns', 'psubscribe', () => sub.psubscribe('user.*'));
   await check('patterns', 'messages', async () => [await r.publish('user.1', 'a'), await got.take(1), await r.publish('user.22', 'b'), await got.take(1)]);
@@ -138,6 +140,15 @@ async function blocking(r) {
   });
   await check('blocking', 'nothing comes', () => b.blpop('{q}none', 0.05));
   await check('blocking', 'any keys', () => error(() => b.blpop(...spread(8, 'q:'), 0.05)));
+  await check('blocking', 'any of many queues', async () => {
+    const got = [];
+    for (const k of spread(8, 'q:')) {
+      const waits = b.brpop(...spread(8, 'q:'), 3);
+      await r.lpush(k, 'job');
+      got.push(await waits);
+    }
+    return got;
+  });
   await check('blocking', 'still usable', async () => [await b.set('q:k', 'v'), await b.get('q:k'), await b.quit()]);
 }
 

@@ -116,7 +116,8 @@ async function pubsub(c) {
   await check('pub/sub', 'unsubscribe', async () => {
     await got.take(1);
     await sub.unsubscribe('news');
-    return [await c.publish('news', 'unheard'), await c.publish('sport', 'heard'), await got.take(1)];
+    await c.publish('news', 'unheard');
+    return [await c.publish('sport', 'heard'), await got.take(1)];
   });
   await check('pub/sub', 'sharded', async () => {
     await sub.sSubscribe('orders', heard);
@@ -126,7 +127,11 @@ async function pubsub(c) {
     await sub.pSubscribe('user.*', heard);
     return [await c.publish('user.1', 'a'), await got.take(1), await c.publish('user.22', 'b'), await got.take(1)];
   });
-  await check('patterns', 'punsubscribe', async () => [await sub.pUnsubscribe('user.*'), await c.publish('user.1', 'unheard')]);
+  await check('patterns', 'punsubscribe', async () => {
+    await sub.pUnsubscribe('user.*');
+    await c.publish('user.1', 'unheard');
+    return [await c.publish('sport', 'heard'), await got.take(1)];
+  });
   await check('pub/sub', 'back to commands', async () => [await sub.unsubscribe(), await sub.set('ps:a', '1'), await sub.get('ps:a')]);
   sub.destroy();
 }

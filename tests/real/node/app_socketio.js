@@ -1,6 +1,6 @@
 // socket.io's Redis adapter: two servers that speak with each other over pub/sub.
 'use strict';
-const { host, port, check, collector, run } = require('./checks');
+const { host, port, ask, check, collector, run } = require('./checks');
 const { Server } = require('socket.io');
 const { createAdapter, createShardedAdapter } = require('@socket.io/redis-adapter');
 const Redis = require('ioredis');
@@ -35,6 +35,13 @@ async function pair(name, adapter) {
   await check('servers', `${name}: questions and answers`, async () => {
     b.on('ask', (n, answer) => answer(n + 1));
     return new Promise((go, no) => a.serverSideEmit('ask', 41, (e, replies) => (e ? no(e) : go(replies))));
+  });
+  await check('reconnect', `${name}: events after the connections were lost`, async () => {
+    await ask('kill');
+    const got = collector();
+    b.on('again', (x) => got.put(x));
+    const more = setInterval(() => a.serverSideEmit('again', 'a'), 20);
+    try { return await got.take(1); } finally { clearInterval(more); }
   });
   await check('servers', `${name}: sockets of all`, async () => (await a.fetchSockets()).length);
 }

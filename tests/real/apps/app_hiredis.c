@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Keys that any hash puts on several servers. */
-#define SIX "hi:cfcd20 hi:c4ca42 hi:c81e72 hi:eccbc8 hi:a87ff6 hi:e4da3b"
+#define TEN "hi:cfcd20 hi:c4ca42 hi:c81e72 hi:eccbc8 hi:a87ff6 hi:e4da3b hi:167909 hi:8f14e4 hi:c9f0f8 hi:45c48c"
 
 static const char *host;
 static int port;
@@ -235,7 +235,7 @@ static void blocking(redisContext *c) {
     end();
     check(b, "blocking", "moves and streams", "RPUSH {q}a x|BLMOVE {q}a {q}b LEFT RIGHT 3|ZADD {q}z 1 m|BZPOPMIN {q}z 3|XREAD BLOCK 20 STREAMS {q}x $|SET {q}k v");
     check(b, "blocking", "nothing comes", "BLPOP {q}none 0.05");
-    check(b, "blocking", "any keys", "BLPOP " SIX " 0.05");
+    check(b, "blocking", "any keys", "BLPOP " TEN " 0.05");
     redisFree(b);
 }
 
@@ -285,18 +285,18 @@ int main(int argc, char **argv) {
     check(c, "sets", "commands", "SADD hi:s x|SMEMBERS hi:s|SISMEMBER hi:s y|SCARD hi:s");
     check(c, "sorted sets", "commands", "ZADD hi:z 1 a 2.5 b|ZRANGE hi:z 0 -1 WITHSCORES|ZSCORE hi:z b|ZPOPMIN hi:z");
     check(c, "streams", "commands", "XADD hi:x 1-1 f v|XRANGE hi:x - +|XREAD STREAMS hi:x 0|XGROUP CREATE hi:x g 0|XREADGROUP GROUP g me STREAMS hi:x >|XACK hi:x g 1-1");
-    check(c, "multi-key", "split", "MSET hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f|MGET " SIX " hi:none|EXISTS " SIX " hi:none|TOUCH " SIX
-                                   "|DEL hi:cfcd20 hi:c4ca42 hi:c81e72|UNLINK " SIX);
+    check(c, "multi-key", "split", "MSET hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f hi:167909 g hi:8f14e4 h hi:c9f0f8 i hi:45c48c j|MGET " TEN " hi:none|EXISTS " TEN " hi:none|TOUCH " TEN
+                                   "|DEL hi:cfcd20 hi:c4ca42 hi:c81e72|UNLINK " TEN);
     check(c, "multi-key", "tagged", "SADD {g}a 1 2|SUNIONSTORE {g}b {g}a|RENAME {g}b {g}c|SCARD {g}c");
-    check(c, "multi-key", "set algebra", "SADD hi:cfcd20 7|SADD hi:c4ca42 7|SADD hi:c81e72 7|SADD hi:eccbc8 7|SADD hi:a87ff6 7|SADD hi:e4da3b 7|SINTER " SIX "|SUNION " SIX "|SDIFF " SIX "|DEL " SIX);
-    check(c, "multi-key", "msetnx of any keys", "MSETNX hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f|DEL " SIX);
+    check(c, "multi-key", "set algebra", "SADD hi:cfcd20 7|SADD hi:c4ca42 7|SADD hi:c81e72 7|SADD hi:eccbc8 7|SADD hi:a87ff6 7|SADD hi:e4da3b 7|SINTER " TEN "|SUNION " TEN "|SDIFF " TEN "|DEL " TEN);
+    check(c, "multi-key", "msetnx of any keys", "MSETNX hi:cfcd20 a hi:c4ca42 b hi:c81e72 c hi:eccbc8 d hi:a87ff6 e hi:e4da3b f hi:167909 g hi:8f14e4 h hi:c9f0f8 i hi:45c48c j|DEL " TEN);
     thousands(c);
     check(c, "pipeline", "errors inside", "SET hi:e 1|LPUSH hi:e x|GET hi:e|NOSUCH|INCR hi:e");
     check(c, "transactions", "multi exec", "MULTI|SET {tx}a 1|INCR {tx}a|GET {tx}b|EXEC|GET {tx}a");
     check(c, "transactions", "discard, error", "MULTI|SET {tx}a 9|DISCARD|MULTI|NOSUCH x|EXEC|GET {tx}a|EXEC");
-    check(c, "transactions", "any keys", "MULTI|SET hi:cfcd20 1|SET hi:c4ca42 1|SET hi:c81e72 1|SET hi:eccbc8 1|SET hi:a87ff6 1|SET hi:e4da3b 1|EXEC|DEL " SIX);
+    check(c, "transactions", "any keys", "MULTI|SET hi:cfcd20 1|SET hi:c4ca42 1|SET hi:c81e72 1|SET hi:eccbc8 1|SET hi:a87ff6 1|SET hi:e4da3b 1|SET hi:167909 1|SET hi:8f14e4 1|SET hi:c9f0f8 1|SET hi:45c48c 1|EXEC|DEL " TEN);
     counters(c);
-    check(c, "scripts", "any keys", "EVAL return(#KEYS) 6 " SIX);
+    check(c, "scripts", "any keys", "EVAL return(#KEYS) 10 " TEN);
     check(c, "scripts", "eval", "EVAL return(KEYS[1]) 1 hi:a|EVAL return{KEYS[1],ARGV[1]} 1 hi:a v|EVALSHA 0000000000000000000000000000000000000000 1 hi:a");
     pubsub(c);
     blocking(c);

@@ -14,6 +14,7 @@ enum failure { FAILURE_ERROR, FAILURE_MISS };
 enum cross { CROSS_GATHER, CROSS_ERROR, CROSS_FIRST };
 enum flush { FLUSH_ALLOW, FLUSH_DENY };
 enum blocking { BLOCKING_ERROR, BLOCKING_ROTATE };
+enum lost { LOST_ERROR, LOST_CLOSE };
 
 struct conf_server {
     char *name;       /* what is hashed and shown (compat part 4.1) */
@@ -44,6 +45,7 @@ struct conf_listen {
 #define CONF_ENUM_CROSS enum cross
 #define CONF_ENUM_FLUSH enum flush
 #define CONF_ENUM_BLOCKING enum blocking
+#define CONF_ENUM_LOST enum lost
 struct conf_tag {
     char bytes[2];
     bool set;

@@ -23,12 +23,24 @@ static const struct key_row global_rows[] = {
 
 const struct key_table keys_pool = {pool_rows, ARRAY_LEN(pool_rows)};
 const struct key_table keys_global = {global_rows, ARRAY_LEN(global_rows)};
+_Static_assert(sizeof(enum hash) == sizeof(int) && sizeof(enum cross) == sizeof(int), "enums are set as ints");
 _Static_assert(ARRAY_LEN(pool_rows) <= KEYS_MAX && ARRAY_LEN(global_rows) <= KEYS_MAX, "KEYS_MAX");
 
 static const char *const failure_words[] = {[FAILURE_ERROR] = "error", [FAILURE_MISS] = "miss"};
 static const char *const cross_words[] = {[CROSS_GATHER] = "gather", [CROSS_ERROR] = "error", [CROSS_FIRST] = "first"};
 static const char *const flush_words[] = {[FLUSH_ALLOW] = "allow", [FLUSH_DENY] = "deny"};
 static const char *const blocking_words[] = {[BLOCKING_ERROR] = "error", [BLOCKING_ROTATE] = "rotate"};
+static const char *const lost_words[] = {[LOST_ERROR] = "error", [LOST_CLOSE] = "close"};
+
+/* The words of an enum type, in the order of its values. */
+#define WORDS(w) {w, ARRAY_LEN(w)}
+static const struct {
+    const char *const *v;
+    size_t n;
+} words_of[KEY_TYPES] = {
+    [KEY_ENUM_FAILURE] = WORDS(failure_words),   [KEY_ENUM_CROSS] = WORDS(cross_words), [KEY_ENUM_FLUSH] = WORDS(flush_words),
+    [KEY_ENUM_BLOCKING] = WORDS(blocking_words), [KEY_ENUM_LOST] = WORDS(lost_words),
+};
 
 int key_by_name(const struct key_table *t, const char *name) {
     for (uint32_t i = 0; i < t->n; i++) {
@@ -43,11 +55,7 @@ const char *key_word(enum key_type type, unsigned i) {
     switch (type) {
     case KEY_ENUM_HASH: return i < HASH_COUNT ? hash_name((enum hash)i) : NULL;
     case KEY_ENUM_DIST: return i < DIST_COUNT ? dist_name((enum dist)i) : NULL;
-    case KEY_ENUM_FAILURE: return i < ARRAY_LEN(failure_words) ? failure_words[i] : NULL;
-    case KEY_ENUM_CROSS: return i < ARRAY_LEN(cross_words) ? cross_words[i] : NULL;
-    case KEY_ENUM_FLUSH: return i < ARRAY_LEN(flush_words) ? flush_words[i] : NULL;
-    case KEY_ENUM_BLOCKING: return i < ARRAY_LEN(blocking_words) ? blocking_words[i] : NULL;
-    default: return NULL;
+    default: return i < words_of[type].n ? words_of[type].v[i] : NULL;
     }
 }
 
@@ -65,12 +73,7 @@ const char *key_allowed(const struct key_row *row, char *to, size_t room) {
     case KEY_BOOL: snprintf(to, room, "true or false"); break;
     case KEY_STRING: snprintf(to, room, "a text of at most %lld bytes, {file: PATH} or {env: NAME}", (long long)row->max); break;
     case KEY_TAG: snprintf(to, room, "exactly two bytes, for example \"{}\" in quotes"); break;
-    case KEY_ENUM_HASH:
-    case KEY_ENUM_DIST:
-    case KEY_ENUM_FAILURE:
-    case KEY_ENUM_CROSS:
-    case KEY_ENUM_FLUSH:
-    case KEY_ENUM_BLOCKING: {
+    default: { /* an enum */
         size_t n = 0;
         to[0] = '\0';
         for (unsigned i = 0; key_word(row->type, i) != NULL && n < room; i++) {
@@ -111,17 +114,6 @@ static int word_index(enum key_type type, const char *text) {
         }
     }
     return -1;
-}
-
-static void set_enum(enum key_type type, void *member, int i) {
-    switch (type) {
-    case KEY_ENUM_HASH: *(enum hash *)member = (enum hash)i; break;
-    case KEY_ENUM_DIST: *(enum dist *)member = (enum dist)i; break;
-    case KEY_ENUM_CROSS: *(enum cross *)member = (enum cross)i; break;
-    case KEY_ENUM_FLUSH: *(enum flush *)member = (enum flush)i; break;
-    case KEY_ENUM_BLOCKING: *(enum blocking *)member = (enum blocking)i; break;
-    default: *(enum failure *)member = (enum failure)i; break;
-    }
 }
 
 static void say_bad(const struct key_row *row, const struct node *value, const char *what, struct conf_problems *ps) {
@@ -168,15 +160,10 @@ static void set_text(const struct key_row *row, void *member, const struct node 
             say_bad(row, value, "is not a pair of characters", ps);
         }
         break;
-    case KEY_ENUM_HASH:
-    case KEY_ENUM_DIST:
-    case KEY_ENUM_FAILURE:
-    case KEY_ENUM_CROSS:
-    case KEY_ENUM_FLUSH:
-    case KEY_ENUM_BLOCKING: {
+    default: { /* an enum: as large as an int, whichever it is */
         int i = word_index(row->type, text);
         if (i >= 0) {
-            set_enum(row->type, member, i);
+            memcpy(member, &i, sizeof i);
         } else {
             say_bad(row, value, "is not known", ps);
         }

@@ -16,7 +16,9 @@ enum key_type {
     KEY_ENUM_FAILURE,
     KEY_ENUM_CROSS,
     KEY_ENUM_FLUSH,
-    KEY_ENUM_BLOCKING
+    KEY_ENUM_BLOCKING,
+    KEY_ENUM_LOST,
+    KEY_TYPES
 };
 enum key_change { KEY_LIVE, KEY_RESTART };
 

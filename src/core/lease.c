@@ -197,6 +197,7 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
     struct client *c = r->client;
     struct pool *pool = c->pool;
     enum reason why;
+    r->flags |= REQ_WAITS;
     if ((m->cmd->flags & CMD_ROTATE) && pool->conf->cross_shard_blocking == BLOCKING_ROTATE && rotation_start(r, m)) {
         return;
     }

@@ -77,6 +77,10 @@ void req_fail(struct req *r, enum reason why) {
     } else if (r->client != NULL) {
         bool refused = reason_bucket(why) == REASON_BUCKET_REFUSAL;
         metric_add(&r->pool->stats.v[refused ? POOL_refused_commands : POOL_forward_error], 1);
+        if (UNLIKELY(r->flags & REQ_WAITS) && !refused && r->pool->conf->blocking_failure == LOST_CLOSE) {
+            r->flags |= REQ_SILENT;
+            client_finish(r->client, REASON_WAIT_LOST);
+        }
         if (!(r->flags & REQ_SILENT)) {
             struct out out = {&r->bytes, &r->client->stage};
             r->client->front->error(why, r->cmd, r->tag, &out);

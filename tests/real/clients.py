@@ -162,7 +162,7 @@ class Farm:
             self.locked[target] = [make(requirepass="pw", user="app on >apw ~* &* +@all") for _ in range(n)] if kind == "redis" else []
             if target != "plain" and kind == "redis":
                 for tag in {c.tag for c in CLIENTS}:
-                    pools[target + tag] = redis_pool(self.servers[target], hash_tag=tag, cross_shard_blocking="rotate", timeout=20000)
+                    pools[target + tag] = redis_pool(self.servers[target], hash_tag=tag, cross_shard_blocking="rotate", blocking_failure="close", timeout=20000)
                 pools[target + "-auth"] = redis_pool(self.locked[target], hash_tag="{}", timeout=20000, redis_auth="pw", users=[{"name": "app", "password": "apw"}])
             elif target != "plain":
                 pools[target + "{}"] = mc_pool(self.servers[target], hash_tag="{}", timeout=20000)
@@ -261,7 +261,6 @@ LIMIT_REASONS = {
 
 # Not yet as plain Redis: {(clients, feature, check): reason}. An entry that nothing needs any more fails the test.
 KNOWN = {
-    ("Celery", "reconnect", "*"): "when a server's connection is lost, the BRPOP that waits there ends with `-ERR`; Celery's worker takes that for the end and must be started again",
 }
 
 

@@ -85,6 +85,13 @@ static void client_refuse(struct client *c, const struct msg *m) {
     client_finish(c, REASON_BAD_REQUEST);
 }
 
+/* It sent its FIN behind more than is read while a command of it waits: it is gone, and the server shall give it nothing. */
+static void client_left(struct client *c) {
+    if (c->state == CLIENT_OPEN && client_blocked(c) && stream_hung_up(&c->stream)) {
+        client_close(c, REASON_EOF);
+    }
+}
+
 static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
     struct msg *m = &worker_of(c)->msg;
@@ -104,6 +111,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
                 c->unread = true; /* read on, so that its going away is seen while it waits */
             } else {
                 client_pause(c);
+                client_left(c);
             }
             break;
         }
@@ -307,9 +315,14 @@ static void client_on_timer(struct timer *t) {
     client_close(c, c->state == CLIENT_LINGER ? (enum reason)c->why : REASON_SLOW_READER);
 }
 
+static void client_on_hup(struct stream *s) {
+    client_left(CONTAINER_OF(s, struct client, stream));
+}
+
 static const struct stream_ops client_ops = {
     .on_recv = client_on_recv,
     .on_eof = client_on_eof,
+    .on_hup = client_on_hup,
     .on_room = client_on_room,
     .on_error = client_on_error,
 };

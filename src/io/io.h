@@ -59,6 +59,8 @@ struct stream_ops {
     void (*on_room)(struct stream *);
     /* The connection is dead, or could not be made. No other callback follows. Call stream_close. */
     void (*on_error)(struct stream *, enum reason);
+    /* The peer's FIN arrived while the stream is paused; on_eof follows behind the bytes before it. May come again. May be NULL. */
+    void (*on_hup)(struct stream *);
 };
 
 enum stream_state { STREAM_CLOSED, STREAM_CONNECTING, STREAM_OPEN };
@@ -94,6 +96,8 @@ size_t stream_send(struct stream *, const struct iovec *, int n);
 void stream_pause(struct stream *);
 void stream_resume(struct stream *);
 bool stream_paused(const struct stream *);
+/* The peer's FIN has arrived, perhaps behind bytes that are not shown yet. */
+bool stream_hung_up(const struct stream *);
 /* The message that the tail begins with has at least `total` bytes: they are received into one buf of that size
  * without copying. Called inside on_recv; forgotten when the tail is taken. */
 void stream_need(struct stream *, size_t total);

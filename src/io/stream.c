@@ -313,6 +313,12 @@ void stream_on_ready(struct stream *s, unsigned ready) {
         s->flags |= STREAM_READABLE | ((ready & (READY_HUP | READY_ERR)) ? STREAM_HUP : 0) |
                     ((ready & READY_ERR) ? STREAM_ERROR : 0);
     }
+    if (UNLIKELY((ready & READY_HUP) && (s->flags & STREAM_PAUSED)) && s->ops->on_hup != NULL) {
+        s->ops->on_hup(s);
+        if (s->state != STREAM_OPEN) {
+            return;
+        }
+    }
     if ((ready & READY_OUT) && (s->flags & STREAM_SHORT)) {
         s->flags &= (uint16_t)~STREAM_SHORT;
         s->ops->on_room(s);
@@ -425,6 +431,10 @@ void stream_resume(struct stream *s) {
         s->flags |= STREAM_SHOW; /* inside on_recv, what it will not have taken is no tail yet */
         stream_left_over(s);
     }
+}
+
+bool stream_hung_up(const struct stream *s) {
+    return (s->flags & STREAM_HUP) != 0;
 }
 
 bool stream_paused(const struct stream *s) {

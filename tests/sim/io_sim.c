@@ -209,8 +209,23 @@ static void run_recv(struct sim_conn *c) {
     buf_unref(&held);
 }
 
+/* The event that a FIN makes, once. */
+static void see_fin(struct sim_conn *c) {
+    c->fin_seen = true;
+    if (c->paused && c->stream->ops->on_hup != NULL) {
+        sim.activity++;
+        c->stream->ops->on_hup(c->stream);
+    }
+}
+
 static void run_open(struct sim_conn *c) {
     bool shown_first = c->in.len > 0 && !c->paused;
+    if (c->fin && !c->fin_seen) {
+        see_fin(c);
+        if (c->stream == NULL) {
+            return;
+        }
+    }
     if (c->reset != REASON_NONE && !shown_first) {
         give_error(c, c->reset);
         return;
@@ -406,6 +421,10 @@ void stream_resume(struct stream *s) {
         c->paused = false;
         c->again = c->tail_len > 0;
     }
+}
+
+bool stream_hung_up(const struct stream *s) {
+    return conn_of(s)->fin_seen;
 }
 
 bool stream_paused(const struct stream *s) {

@@ -46,7 +46,7 @@ struct sim_conn {
     uint64_t in_pos;       /* bytes shown so far */
     uint64_t cuts[16];     /* positions to cut at, ascending */
     uint32_t ncuts;
-    bool fin, fin_shown;   /* peer sent FIN; on_eof was called */
+    bool fin, fin_seen, fin_shown; /* peer sent FIN; the loop has had the event; on_eof was called */
     enum reason reset;     /* not NONE: the connection is dead */
     size_t tail_off, tail_len; /* in stream->tail */
     bool paused, again;    /* again: show the tail without new bytes */

@@ -109,7 +109,7 @@ bool sim_conn_ready(const struct sim_conn *c) {
         if (c->want_room && c->out.len < c->window) {
             return true;
         }
-        return !c->paused && (c->in.len > 0 || c->again || (c->fin && !c->fin_shown));
+        return (c->fin && !c->fin_seen) || (!c->paused && (c->in.len > 0 || c->again || (c->fin && !c->fin_shown)));
     default:
         return false;
     }

@@ -111,6 +111,14 @@ static inline void queue_push_behind(struct queue *q, struct queue_link *before,
     }
 }
 
+/* Takes everything behind `last`, a member, off the queue: the first of it, linked by `next`. */
+static inline struct queue_link *queue_cut(struct queue *q, struct queue_link *last) {
+    struct queue_link *rest = last->next;
+    last->next = NULL;
+    q->tail = &last->next;
+    return rest;
+}
+
 static inline struct queue_link *queue_pop(struct queue *q) {
     struct queue_link *m = q->head;
     if (m != NULL) {

@@ -167,13 +167,14 @@ void channel_publish(struct feed *f, const struct push *push, struct buf *b, str
     /* What is on or asked for keeps `ch`, also when its last listener is closed below. */
     struct rope forms[2] = {{.n = 0}, {.n = 0}}; /* of the plain version and of others */
     LIST_EACH_SAFE(&ch->listeners, l) {
-        struct client *c = CONTAINER_OF(l, struct subscription, of_channel)->client;
+        const struct subscription *sb = CONTAINER_OF(l, struct subscription, of_channel);
+        const struct client *c = sb->client;
         struct rope *form = &forms[c->session.version != 0];
         if (form->n == 0) {
             struct out out = {form, &set->stage};
             c->front->channels->tell(c->session.version, b, message, &out);
         }
-        subscriber_tell(c, form);
+        subscriber_tell(sb, form);
     }
     rope_fini(&forms[0]);
     rope_fini(&forms[1]);

@@ -34,6 +34,7 @@ struct subscription {
     struct client *client;
     struct channel *channel;
     struct list of_client, of_channel;
+    bool joining; /* the request that made it is not answered yet */
 };
 
 struct channels {

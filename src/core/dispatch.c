@@ -109,13 +109,15 @@ static struct facts dispatch_facts(const struct pool *pool) {
     };
 }
 
-/* A client that asked for silence is answered when this request ended it. */
-static void dispatch_hush(struct req *r, struct session *next) {
+/* A client that asked for silence is answered when this request ended it. One request is silent once, also when the servers
+ * refuse what it asks for and the session stays as it is. */
+static void dispatch_hush(struct req *r, struct session *now, struct session *next) {
     if (next->hush == HUSH_THIS) {
         next->hush = HUSH_NONE;
     } else if (next->hush == HUSH_NONE) {
         r->flags &= (uint16_t)~REQ_SILENT;
     }
+    now->hush = now->hush == HUSH_THIS ? HUSH_NONE : now->hush;
 }
 
 static bool dispatch_local(struct client *c, struct req *r, const struct msg *m) {
@@ -124,7 +126,7 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
     struct session next = c->session;
     bool close = c->front->local(m, &next, &facts, &out);
     if (UNLIKELY(c->session.hush != HUSH_NONE)) {
-        dispatch_hush(r, &next);
+        dispatch_hush(r, &c->session, &next);
     }
     greet_start(r, &next);
     return close;

@@ -39,6 +39,7 @@ enum {
     REQ_NO_SCRIPT = 1u << 10, /* ... and the server did not have it */
     REQ_WAITS = 1u << 12, /* may wait at a server: blocking_failure says what its client gets when that is lost */
     REQ_UNSURE = 1u << 11, /* a reply that was passed over was an error */
+    REQ_EARLY = 1u << 12,  /* REQ_PUSH: a message of a channel whose SUBSCRIBE is not answered yet */
 };
 
 struct req {

@@ -52,6 +52,37 @@ static struct subscriber *subscriber_of(struct client *c) {
     return c->sub;
 }
 
+/* The servers agreed. */
+static void join_keep(struct subscriber *sub) {
+    struct list *l = sub->subscriptions.prev;
+    for (; sub->join_new > 0; sub->join_new--, l = l->prev) {
+        CONTAINER_OF(l, struct subscription, of_client)->joining = false;
+    }
+}
+
+/* They did not: nothing of what the request asked for is left, neither messages that came already. */
+static void join_undo(struct subscriber *sub, struct req *join) {
+    struct client *c = sub->client;
+    for (; sub->join_new > 0; sub->join_new--) {
+        unsubscribe(sub, last_subscription(sub));
+    }
+    struct queue_link *next = queue_cut(&c->fifo, &join->client_link); /* its client was not read: messages only */
+    while (next != NULL) {
+        struct req *r = CONTAINER_OF(next, struct req, client_link);
+        next = next->next;
+        if (!(r->flags & REQ_EARLY)) {
+            queue_push(&c->fifo, &r->client_link);
+            continue;
+        }
+        size_t len = rope_len(&r->bytes);
+        c->nreqs--;
+        c->bytes -= len + r->size;
+        c->owed -= len;
+        sub->nqueued--;
+        req_unlink_client(r);
+    }
+}
+
 static void join_end(struct subscriber *sub) {
     struct client *c = sub->client;
     struct req *r = sub->join;
@@ -59,12 +90,11 @@ static void join_end(struct subscriber *sub) {
     sub->join = NULL;
     c->waiting = false;
     if (sub->join_agreed && sub->join_refusal.n == 0) {
+        join_keep(sub);
         finish(sub, r);
         return;
     }
-    for (; sub->join_new > 0; sub->join_new--) {
-        unsubscribe(sub, last_subscription(sub));
-    }
+    join_undo(sub, r);
     rope_fini(&r->bytes);
     if (sub->join_refusal.n > 0) {
         rope_move(&r->bytes, &sub->join_refusal);
@@ -108,6 +138,7 @@ static void join_channel(struct subscriber *sub, enum channel_kind kind, struct 
         return;
     }
     channel_add(ch, sub->client, &sub->subscriptions);
+    last_subscription(sub)->joining = true;
     sub->n[kind]++;
     sub->join_new++;
     for (uint32_t s = 0; s < sub->client->pool->nservers; s++) {
@@ -260,13 +291,14 @@ static void place_message(struct subscriber *sub, struct req *r) {
     sub->last_ahead = r;
 }
 
-void subscriber_tell(struct client *c, struct rope *form) {
+void subscriber_tell(const struct subscription *sb, struct rope *form) {
+    struct client *c = sb->client;
     struct pool *pool = c->pool;
     if (c->state != CLIENT_OPEN && c->state != CLIENT_EOF) {
         return;
     }
     struct req *r = req_new(pool, NULL, c);
-    r->flags = REQ_PUSH;
+    r->flags = sb->joining ? REQ_PUSH | REQ_EARLY : REQ_PUSH;
     r->size = sizeof *r; /* what it costs beside its bytes */
     for (uint32_t i = 0; i < form->n; i++) {
         struct span *s = rope_span(form, i);

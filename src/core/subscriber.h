@@ -17,6 +17,7 @@ struct channels;
 struct client;
 struct msg;
 struct req;
+struct subscription;
 
 struct subscriber {
     struct client *client;
@@ -41,8 +42,8 @@ void subscriber_join(struct client *, struct req *, const struct msg *);
 void subscriber_part(struct client *, struct req *, const struct msg *);
 /* A server has answered (feed.h): it could not be asked (`failed`), or refused with these words (refusal.n > 0), or agreed. */
 void subscriber_answered(struct subscriber *, enum reason failed, struct slice refusal);
-/* A message for the client: refers to the bytes of `form`. May close the client. */
-void subscriber_tell(struct client *, struct rope *form);
+/* A message for the client: refers to the bytes of `form`. May close the client, and the subscription with it. */
+void subscriber_tell(const struct subscription *, struct rope *form);
 /* A request with REQ_PUSH was written. */
 void subscriber_told(struct client *);
 bool subscriber_listens(const struct client *, enum channel_kind, struct slice name);

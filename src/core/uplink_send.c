@@ -41,6 +41,7 @@ struct req *uplink_carry_on(struct uplink *u, uint16_t flags) {
     carrier->flags = flags;
     carrier->state = REQ_QUEUED;
     carrier->size = r->size;
+    carrier->skip = r->skip; /* as many replies come as the server was promised requests */
     carrier->deadline = r->deadline;
     carrier->uplink = u;
     rope_move(&carrier->bytes, &r->bytes);

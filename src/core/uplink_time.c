@@ -1,5 +1,7 @@
 #include "core/uplink_state.h"
 
+#include "core/heal.h"
+
 void uplink_arm(struct uplink *u, int64_t at) {
     if (at != INT64_MAX && (!timer_is_set(&u->timer) || u->timer.at > at)) {
         timer_set(uplink_worker(u)->loop, &u->timer, at);
@@ -13,6 +15,9 @@ static void uplink_expire_unsent(struct uplink *u, int64_t now) {
         uplink_pop_send(u);
         uplink_leave(u, r);
         r->uplink = NULL;
+        if (UNLIKELY(r->flags & REQ_SCRIPT)) {
+            heal_forget(u); /* a body that was to go ahead of it did not */
+        }
         metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
         req_fail(r, REASON_TIMEDOUT);
     }
@@ -63,7 +68,7 @@ static bool uplink_expire_head(struct uplink *u, int64_t now) {
     if (r == NULL || u->sent_off == 0 || r->deadline > now || (r->flags & REQ_GHOST)) {
         return false;
     }
-    struct req *carrier = uplink_carry_on(u, 0);
+    struct req *carrier = uplink_carry_on(u, REQ_RETRIED); /* nowhere else: its client has been told that it failed */
     carrier->deadline = now + u->server->pool->timeout;
     metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
     uplink_leave(u, r);

@@ -276,10 +276,11 @@ void subscriber_free(struct client *c) {
 /* ---- messages ---- */
 
 /* A message goes in front of what the client still waits for, so that a slow reply does not hold it up; but never between
- * the parts of a reply, and never past an earlier message or the answer to SUBSCRIBE. */
+ * the parts of a reply, and never past an earlier message or the answer to SUBSCRIBE. In the plain version it looks like a reply: there it
+ * never overtakes one, and nothing slow is in front of it, as the client may ask for little else. */
 static void place_message(struct subscriber *sub, struct req *r) {
     struct client *c = sub->client;
-    bool ahead = sub->nqueued == sub->nahead && sub->join == NULL;
+    bool ahead = c->session.version != 0 && sub->nqueued == sub->nahead && sub->join == NULL;
     sub->nqueued++;
     if (!ahead) {
         queue_push(&c->fifo, &r->client_link);

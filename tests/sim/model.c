@@ -329,6 +329,8 @@ void model_serve_redis(struct model *m, struct model_conn *mc, struct sim_conn *
         bool script = word(a[0], "script") || word(a[0], "eval") || word(a[0], "evalsha");
         if (script) {
             serve_script(m, c, a, n);
+        } else if (model_serve_listen(m, mc, c, a, n)) {
+            return;
         } else if (!model_serve_more(m, mc, c, raw, a, n)) {
             serve_keys(m, c, a, n);
         }

@@ -29,6 +29,9 @@ struct model_opts {
     void (*on_key)(void *ctx, struct slice key, struct model_conn *);
     /* This element was taken off a list and sent. May be NULL. */
     void (*on_pop)(void *ctx, struct slice element);
+    /* PUBLISH: to be told (model_tell) to all connections of the server; returns how many heard it. May be NULL. */
+    uint32_t (*on_publish)(void *ctx, struct model *, struct slice channel, struct slice payload);
+    bool (*refuses)(void *ctx); /* a channel that is asked for; may be NULL */
     void *ctx;
 };
 
@@ -43,6 +46,8 @@ struct model_conn {
     uint32_t db;
     uint32_t mark; /* on_key's own; 0 again when a transaction is over */
     uint64_t served;
+    uint32_t listens; /* bits of names */
+    bool is_feed;     /* it asked for a channel once */
     struct model_more *more; /* transactions and waiting */
 };
 void model_conn_fini(struct model_conn *);
@@ -53,6 +58,15 @@ uint32_t model_serve(struct model *, struct model_conn *, struct sim_conn *, uin
 
 /* A pop waits on this connection. */
 bool model_waits(const struct model_conn *);
+
+/* Names to listen to: channels, then patterns. */
+#define MODEL_CHANNELS 4
+#define MODEL_NAMES 6
+const char *model_name(uint32_t);
+uint32_t model_name_find(struct slice); /* MODEL_NAMES: none */
+bool model_name_hears(uint32_t, struct slice channel);
+/* Sends the message to this connection, once for each of its names that hear it; returns how often. */
+uint32_t model_tell(const struct model_conn *, struct sim_conn *, struct slice channel, struct slice payload);
 
 /* The value of a "u:" key. False: not such a key. The caller frees with mem_free. */
 bool model_value(struct slice key, uint8_t **value, size_t *len);

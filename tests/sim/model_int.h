@@ -37,6 +37,8 @@ void model_hello(struct model *, struct model_conn *, struct sim_conn *, const s
 /* False: not its command. */
 bool model_serve_more(struct model *, struct model_conn *, struct sim_conn *, struct slice raw, const struct slice *args,
                       uint32_t nargs);
+/* Channels (model_listen.c). False: not its command. */
+bool model_serve_listen(struct model *, struct model_conn *, struct sim_conn *, const struct slice *args, uint32_t nargs);
 /* A pop waits on this connection; true when it was answered now. */
 bool model_wait_ends(struct model *, struct model_conn *, struct sim_conn *);
 /* Serves the request that `in` begins with; returns its length, 0: it is not there whole. */

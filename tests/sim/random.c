@@ -219,6 +219,9 @@ static void leave(struct rnd *r, struct rnd_client *c) {
 }
 
 static void step_client(struct rnd *r) {
+    if (rnd_listen_step(r)) {
+        return;
+    }
     struct rnd_client *c = &r->clients[sim_below(r->nclients)];
     if (c->conn == NULL) {
         rnd_client_open(r, c);
@@ -248,6 +251,7 @@ static void step_client(struct rnd *r) {
 }
 
 static void read_all(struct rnd *r) {
+    rnd_listen_read(r);
     for (uint32_t i = 0; i < r->nclients; i++) {
         rnd_client_read(r, &r->clients[i]);
     }
@@ -332,6 +336,8 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
                                 .other_db = r->other_db,
                                 .on_key = on_key,
                                 .on_pop = on_pop,
+                                .on_publish = rnd_listen_publish,
+                                .refuses = rnd_listen_refuses,
                                 .ctx = r};
         add(t, "    - %s:%u:%u s%u\n", r->names ? "db.example" : "127.0.0.1", 7001 + i, 1 + rng_below(g, 2), i + 1);
         addr_ip(&s->addr, slice_str("127.0.0.1"), (uint16_t)(7001 + i));
@@ -372,6 +378,7 @@ static void heal(struct rnd *r) {
             rnd_client_send(r, c, SIZE_MAX);
         }
     }
+    rnd_listen_heal(r);
     for (uint32_t i = 0; i < 40; i++) {
         world_advance(r->world, 250000);
         read_all(r);
@@ -470,6 +477,7 @@ static void finish(struct rnd *r, struct random_sum *sum) {
     if (r->popped - r->delivered > lost) {
         sim_fail("%u elements were popped, %u delivered, %u pops failed\n%s", r->popped, r->delivered, lost, world_log(r->world));
     }
+    rnd_listen_end(r);
     world_settle(r->world);
     for (uint32_t i = 0; i < r->nservers; i++) {
         for (uint32_t k = 0; k < r->servers[i].n; k++) {
@@ -513,11 +521,15 @@ void random_run(uint64_t seed, struct slice bytes, bool verbose, struct random_s
                            .peers_ctx = r,
                            .before_start = name_at_start,
                            .before_ctx = r};
+    if (bytes.n == 0) {
+        rnd_listen_begin(r, g);
+    }
     r->world = world_new(&o);
     for (uint32_t i = 0; bytes.n > 0 ? sim_bytes_left() && i < 4000 : i < 250; i++) {
         one_step(r);
     }
     heal(r);
     check_healed(r);
+    rnd_listen_check(r);
     finish(r, sum);
 }

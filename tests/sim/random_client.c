@@ -518,6 +518,8 @@ static enum got judge(struct rnd *r, struct rnd_client *c, struct reader *rd, co
         return rnd_text(rd, "+OK\r\n");
     case WANT_CLIENTS:
         return rnd_clients_judge(rd, w->n);
+    case WANT_HEARD:
+        return rnd_listen_judge(r, rd, w);
     case WANT_ERROR:
         return GOT_WRONG;
     default:

@@ -39,6 +39,7 @@ enum want_kind {
     WANT_PAGE,      /* of SCAN: a cursor, and the key that the pattern is */
     WANT_QUIET,     /* memcached: what n quiet requests have to say, then MN */
     WANT_CLIENTS, /* a list of clients */
+    WANT_HEARD,   /* how many connections a message was given to */
 };
 
 /* A profile is two bits: the other database, version 3. */
@@ -114,6 +115,7 @@ struct rnd {
     bool rotate; /* pops may name keys of several servers */
     bool owned; /* a key has one server: not `random` */
     bool changes; /* clients change their profile */
+    struct rnd_listeners *listen; /* NULL: nobody listens to channels */
     struct world *world;
     struct random_sum sum;
 };
@@ -136,6 +138,17 @@ void rnd_script_ask(struct rnd *, struct rnd_client *);
 /* Requests of random_clients.c: about clients. */
 void rnd_clients_ask(struct rnd_client *);
 
+/* Clients that listen to channels, and what they must hear (random_listen.c). All are fine when there are none. */
+struct rng;
+void rnd_listen_begin(struct rnd *, struct rng *);
+bool rnd_listen_step(struct rnd *); /* false: nothing was done */
+void rnd_listen_read(struct rnd *);
+void rnd_listen_heal(struct rnd *);
+void rnd_listen_check(struct rnd *); /* all is well again: everything that is published is heard */
+void rnd_listen_end(struct rnd *);
+uint32_t rnd_listen_publish(void *rnd, struct model *, struct slice channel, struct slice payload);
+bool rnd_listen_refuses(void *rnd);
+
 /* For these files: making a request. */
 void rnd_make(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rnd_make_command(struct rnd_client *, const char *name, uint32_t args);
@@ -155,6 +168,7 @@ enum got rnd_bulk(struct rnd *, struct reader *, uint32_t id); /* "$N\r\n...\r\n
 bool rnd_value_is(struct rnd *, uint32_t id, struct slice);
 enum got rnd_more_judge(struct rnd *, struct rnd_client *, struct reader *, const struct want *);
 enum got rnd_clients_judge(struct reader *, uint32_t n);
+enum got rnd_listen_judge(struct rnd *, struct reader *, const struct want *);
 /* The answer is an error, or the client has gone. */
 void rnd_more_failed(struct rnd_client *, const struct want *);
 static inline uint32_t rnd_client_waiting(const struct rnd_client *c) {

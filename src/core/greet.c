@@ -36,9 +36,12 @@ static void session_drop(struct session *s, const struct session *other) {
     }
 }
 
-static void session_become(struct session *s, const struct session *next) {
-    session_drop(s, next);
-    *s = *next;
+static void session_become(struct client *c, const struct session *next) {
+    if (session_profile(next) != session_profile(&c->session) && c->lease != NULL) {
+        lease_break(c); /* what it watches is in the old database */
+    }
+    session_drop(&c->session, next);
+    c->session = *next;
 }
 
 static void greet_ask(struct server *s, struct req *part) {
@@ -58,11 +61,8 @@ void greet_start(struct req *whole, const struct session *next) {
     struct pool *pool = whole->pool;
     struct client *c = whole->client;
     uint64_t profile = session_profile(next);
-    if (profile != session_profile(&c->session) && c->lease != NULL) {
-        lease_break(c); /* what it watches is in the old database */
-    }
     if (profile == session_profile(&c->session) || pool_knows(pool, profile)) {
-        session_become(&c->session, next);
+        session_become(c, next);
         req_done(whole);
         return;
     }
@@ -112,7 +112,7 @@ void greet_done(struct fan *f) {
     c->waiting = false;
     if (why == REASON_NONE) {
         pool_learn(whole->pool, session_profile(f->next));
-        session_become(&c->session, f->next);
+        session_become(c, f->next);
         return;
     }
     rope_fini(&whole->bytes);

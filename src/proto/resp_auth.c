@@ -63,7 +63,7 @@ void resp_whoami(const struct session *s, const struct facts *f, struct out *o) 
 /* What a client says about itself stays, as in Redis, but for its name. */
 void resp_reset(struct session *s, const struct facts *f, struct out *o) {
     s->authed = !facts_must_log_in(f);
-    s->hush = HUSH_NONE;
+    s->hush = s->hush == HUSH_THIS ? HUSH_THIS : HUSH_NONE; /* SKIP in front of it holds, as in Redis */
     s->listening = false;
     s->version = 0;
     s->user = 0;

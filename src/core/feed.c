@@ -8,6 +8,8 @@
 
 /* The first try comes soon: a server that restarts is back in a moment. Later ones follow the server's own back-off. */
 #define RETRY_USEC 50000
+/* A server that refuses what it took before is asked again this often. */
+#define REFUSED_USEC 1000000
 
 struct ask {
     struct queue_link link;
@@ -43,12 +45,14 @@ void feed_ask(struct feed *f, struct channel *ch, bool on, struct subscriber *wa
     uplink_queue(f->uplink, r);
 }
 
-static void ask_all(struct feed *f) {
+/* What clients listen to and the server does not send: all of it, when the feed is new. */
+static void ask_missing(struct feed *f) {
+    f->refused = false;
     for (unsigned k = 0; k < CHANNEL_KINDS; k++) {
         const struct strmap *map = &f->set->maps[k];
         for (struct strmap_entry *e = strmap_next(map, NULL); e != NULL; e = strmap_next(map, e)) {
             struct channel *ch = CONTAINER_OF(e, struct channel, entry);
-            if (ch->nlisteners > 0) {
+            if (ch->nlisteners > 0 && !place_of(f, ch)->on && place_of(f, ch)->asked == 0) {
                 feed_ask(f, ch, true, NULL);
             }
         }
@@ -61,7 +65,7 @@ enum reason feed_open(struct feed *f) {
         f->uplink = server_feed(f->server, f->set->profile, &why);
         if (f->uplink != NULL) {
             f->uplink->feed = f;
-            ask_all(f);
+            ask_missing(f);
         }
     }
     return why;
@@ -85,6 +89,21 @@ static struct ask *first_ask(const struct feed *f) {
     return f->asks.head == NULL ? NULL : CONTAINER_OF(f->asks.head, struct ask, link);
 }
 
+/* Nobody waits to be told: its clients listen already, and hear nothing of this server until it agrees. */
+static void ask_refused(struct feed *f, struct slice refusal) {
+    struct channels *set = f->set;
+    struct worker *w = set->pool->worker;
+    char text[256];
+    f->refused = true;
+    if (!timer_is_set(&set->retry)) {
+        timer_set(w->loop, &set->retry, worker_now(w) + REFUSED_USEC);
+    }
+    if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
+        log_line(LOG_WARN, "subscription_refused pool=%s server=%s answer=\"%s\"", set->pool->conf->name, f->server->conf->name,
+                 log_quote(text, sizeof text, slice(refusal.p, refusal.n > 2 ? refusal.n - 2 : 0)));
+    }
+}
+
 /* `refusal`: what the server said, if it was no. */
 static void ask_end(struct feed *f, enum reason failed, struct slice refusal) {
     struct ask *a = CONTAINER_OF(queue_pop(&f->asks), struct ask, link);
@@ -93,6 +112,9 @@ static void ask_end(struct feed *f, enum reason failed, struct slice refusal) {
     at->asked--;
     at->on = at->asked == 0 && a->on && failed == REASON_NONE && refusal.n == 0;
     struct subscriber *waits = a->waits;
+    if (refusal.n > 0 && a->on && waits == NULL && ch->nlisteners > 0) {
+        ask_refused(f, refusal);
+    }
     mem_free(a);
     channel_settle(ch); /* stays when somebody waits: that one listens */
     if (waits != NULL) {
@@ -187,6 +209,8 @@ void feeds_on_retry(struct timer *t) {
         if (feed_open(f) != REASON_NONE) {
             int64_t at = f->server->retry_at > now + RETRY_USEC ? f->server->retry_at : now + RETRY_USEC;
             next = at < next ? at : next;
+        } else if (f->refused) {
+            ask_missing(f);
         }
     }
     if (next != INT64_MAX && !timer_is_set(t)) {

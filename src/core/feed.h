@@ -23,6 +23,7 @@ struct feed {
     struct server *server;
     struct uplink *uplink; /* NULL: not open */
     struct queue asks;     /* waiting for their answers */
+    bool refused;          /* a channel that clients listen to: it is asked for again */
 };
 
 void feed_init(struct feed *, struct channels *, struct server *);

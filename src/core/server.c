@@ -192,9 +192,25 @@ static struct uplink *server_pinned(struct server *s, const struct client *c) {
     return NULL;
 }
 
+/* Of what is queued: channels that feeds have not asked for yet. There may be many, and nobody's request stands behind them. */
+static uint64_t server_asks(const struct server *s) {
+    uint64_t n = 0;
+    LIST_EACH(&s->pool->channel_sets, l) {
+        const struct uplink *u = CONTAINER_OF(l, struct channels, link)->feeds[s->index].uplink;
+        n += u != NULL ? u->nsend : 0;
+    }
+    return n;
+}
+
+/* Too much waits for it. */
+static bool server_full(const struct server *s) {
+    uint64_t limit = (uint64_t)s->pool->conf->server_queue_limit;
+    return UNLIKELY(s->nqueued >= limit) && s->nqueued - server_asks(s) >= limit;
+}
+
 struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t key, enum reason *why) {
     uint32_t slot = nslots(s) == 1 || c == NULL ? 0 : c->id % nslots(s);
-    if (UNLIKELY(s->nqueued >= (uint64_t)s->pool->conf->server_queue_limit)) {
+    if (UNLIKELY(server_full(s))) {
         *why = REASON_QUEUE_FULL;
         return NULL;
     }

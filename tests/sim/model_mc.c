@@ -78,7 +78,7 @@ static bool has_flag(const struct slice *w, uint32_t n, char flag) {
     return false;
 }
 
-/* mg with the flags k and v. */
+/* mg with the flags k, f, c and v. */
 static void meta_get(struct model *m, struct sim_conn *c, const struct slice *w, uint32_t n) {
     uint8_t *v;
     size_t len;
@@ -92,8 +92,16 @@ static void meta_get(struct model *m, struct sim_conn *c, const struct slice *w,
         model_say(c, "EN\r\n");
         return;
     }
-    int tn = snprintf(t, sizeof(t), "VA %zu k%.*s\r\n", len, (int)min_size(w[1].n, 100), (const char *)w[1].p);
+    int tn = snprintf(t, sizeof(t), "VA %zu", len);
+    for (uint32_t i = 2; i < n; i++) {
+        if (slice_is(w[i], "k")) {
+            tn += snprintf(t + tn, sizeof(t) - (size_t)tn, " k%.*s", (int)min_size(w[1].n, 100), (const char *)w[1].p);
+        } else if (!slice_is(w[i], "v")) {
+            tn += snprintf(t + tn, sizeof(t) - (size_t)tn, " %c%u", w[i].p[0], slice_is(w[i], "f") ? flags : 1);
+        }
+    }
     sim_peer_send(c, slice(t, (size_t)tn));
+    model_say(c, "\r\n");
     sim_peer_send(c, slice(v, len));
     model_say(c, "\r\n");
     mem_free(v);
@@ -110,6 +118,9 @@ static void serve_line(struct model *m, struct sim_conn *c, const struct slice *
         model_say(c, model_find(m, w[1]) != NULL ? "TOUCHED\r\n" : "NOT_FOUND\r\n");
     } else if (slice_is(w[0], "mg") && n >= 2) {
         meta_get(m, c, w, n);
+    } else if (slice_is(w[0], "md") && n >= 2) {
+        model_touched(m, w[1]);
+        model_say(c, slice_starts(w[1], "u:") || model_del(m, w[1]) ? "HD\r\n" : "NF\r\n");
     } else if (slice_is(w[0], "version")) {
         model_say(c, "VERSION 1.6.0\r\n");
     } else if (slice_is(w[0], "flush_all") || slice_is(w[0], "verbosity")) {
@@ -164,7 +175,7 @@ size_t model_mc_serve(struct model *m, struct sim_conn *c, struct slice in) {
     if (meta) {
         model_touched(m, w[1]);
         model_put(m, w[1], slice(in.p + end + 1, bytes), 0);
-        model_say(c, "HD\r\n");
+        model_say(c, has_flag(w, n, 'c') ? "HD c1\r\n" : "HD\r\n");
         return end + 1 + bytes + 2;
     }
     model_say(c, store(m, w, n, slice(in.p + end + 1, bytes)));

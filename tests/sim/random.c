@@ -526,6 +526,7 @@ void random_run(uint64_t seed, struct slice bytes, bool verbose, struct random_s
                            .before_ctx = r};
     if (bytes.n == 0) {
         rnd_listen_begin(r, g);
+        r->binary = r->memcached && rng_below(g, 2) == 0;
     }
     r->world = world_new(&o);
     for (uint32_t i = 0; bytes.n > 0 ? sim_bytes_left() && i < 4000 : i < 250; i++) {

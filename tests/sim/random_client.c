@@ -66,6 +66,10 @@ static void make(struct rnd_client *c, struct slice s) {
     c->out_len += s.n;
 }
 
+void rnd_make_bytes(struct rnd_client *c, struct slice s) {
+    make(c, s);
+}
+
 static void make_str(struct rnd_client *c, const char *s) {
     make(c, slice_str(s));
 }
@@ -121,6 +125,7 @@ static void want_text(struct rnd_client *c, const char *text) {
 void rnd_client_open(struct rnd *r, struct rnd_client *c) {
     c->conn = sim_connect(world_listen(r->world, NULL), (int)sim_below(r->workers));
     c->serial++;
+    c->binary = r->binary && sim_below(2) == 0;
     if (c->conn != NULL && r->password != NULL) {
         rnd_make_command(c, "auth", 1);
         make_arg(c, slice_str(r->password));
@@ -327,7 +332,7 @@ void rnd_client_ask(struct rnd *r, struct rnd_client *c) {
     if (c->doomed || c->last_sent || rnd_client_waiting(c) + 40 > RND_EXPECT || r->next_id + 64 > RND_IDS) {
         return;
     }
-    r->memcached ? ask_memcached(r, c) : ask_redis(r, c);
+    c->binary ? rnd_binary_ask(r, c) : r->memcached ? ask_memcached(r, c) : ask_redis(r, c);
     r->sum.requests++;
 }
 
@@ -574,7 +579,7 @@ void rnd_client_read(struct rnd *r, struct rnd_client *c) {
         if (may_be_refusal(r, slice(rd.in.p + rd.pos, rd.in.n - rd.pos))) {
             break;
         }
-        enum got g = judge(r, c, &rd, w);
+        enum got g = c->binary ? rnd_binary_judge(r, &rd, w) : judge(r, c, &rd, w);
         if (g == GOT_MORE) {
             break;
         }

@@ -39,6 +39,8 @@ enum want_kind {
     WANT_PAGE,      /* of SCAN: a cursor, and the key that the pattern is */
     WANT_QUIET,     /* memcached: what n quiet requests have to say, then MN */
     WANT_CLIENTS, /* a list of clients */
+    WANT_BINARY,       /* of a binary client: the answer to the request with this id; n: its opcode */
+    WANT_BINARY_QUIET, /* what n quiet ones have to say, then that of the noop behind them */
     WANT_HEARD,   /* how many connections a message was given to */
 };
 
@@ -67,6 +69,7 @@ struct rnd_client {
     bool seq_failed[256];  /* got an error: may have been set, even later than others */
     uint8_t *out;          /* made and not sent yet */
     size_t out_len, out_off;
+    bool binary;    /* speaks memcached's binary protocol */
     bool slow;      /* does not read */
     bool was_slow;  /* ... at some time: may be closed for it */
     bool fin, last_sent; /* sends no more */
@@ -117,6 +120,7 @@ struct rnd {
     bool rotate; /* pops may name keys of several servers */
     bool owned; /* a key has one server: not `random` */
     bool changes; /* clients change their profile */
+    bool binary;  /* some clients speak memcached's binary protocol */
     struct rnd_listeners *listen; /* NULL: nobody listens to channels */
     struct world *world;
     struct random_sum sum;
@@ -151,7 +155,11 @@ void rnd_listen_end(struct rnd *);
 uint32_t rnd_listen_publish(void *rnd, struct model *, struct slice channel, struct slice payload);
 bool rnd_listen_refuses(void *rnd);
 
+/* Binary clients (random_binary.c). */
+void rnd_binary_ask(struct rnd *, struct rnd_client *);
+
 /* For these files: making a request. */
+void rnd_make_bytes(struct rnd_client *, struct slice);
 void rnd_make(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rnd_make_command(struct rnd_client *, const char *name, uint32_t args);
 void rnd_make_arg(struct rnd_client *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -170,6 +178,7 @@ enum got rnd_bulk(struct rnd *, struct reader *, uint32_t id); /* "$N\r\n...\r\n
 bool rnd_value_is(struct rnd *, uint32_t id, struct slice);
 enum got rnd_more_judge(struct rnd *, struct rnd_client *, struct reader *, const struct want *);
 enum got rnd_clients_judge(struct reader *, uint32_t n);
+enum got rnd_binary_judge(struct rnd *, struct reader *, const struct want *);
 enum got rnd_listen_judge(struct rnd *, struct reader *, const struct want *);
 /* The answer is an error, or the client has gone. */
 void rnd_more_failed(struct rnd_client *, const struct want *);

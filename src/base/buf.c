@@ -147,6 +147,13 @@ void rope_add_ref(struct rope *r, struct buf *b, size_t off, size_t len) {
     }
 }
 
+void rope_add_all(struct rope *to, struct rope *from) {
+    for (uint32_t i = 0; i < from->n; i++) {
+        struct span *s = rope_span(from, i);
+        rope_add_ref(to, s->buf, s->off, s->len);
+    }
+}
+
 void rope_add_copy(struct rope *r, struct stage *st, struct slice in) {
     if (in.n == 0) {
         return;

@@ -51,18 +51,11 @@ uint32_t heal_ahead(struct uplink *u, struct rope *rope, const uint8_t digest[SC
 
 /* ---- a request as a fan of one part, which keeps its bytes ---- */
 
-static void add_refs(struct rope *to, struct rope *from) {
-    for (uint32_t i = 0; i < from->n; i++) {
-        struct span *s = rope_span(from, i);
-        rope_add_ref(to, s->buf, s->off, s->len);
-    }
-}
-
 static void queue_part(struct uplink *u, struct fan *f) {
     struct req *part = fan_part_new(f, 0);
     part->skip = heal_ahead(u, &part->bytes, f->digest);
     part->flags |= REQ_SCRIPT;
-    add_refs(&part->bytes, &f->request);
+    rope_add_all(&part->bytes, &f->request);
     req_start_clock(part);
     uplink_queue(u, part);
 }
@@ -91,7 +84,7 @@ void heal_moved(struct uplink *to, struct req *part) {
         return; /* the body is in front already; that `to` has it then is learned when it is sent once more */
     }
     part->skip = heal_ahead(to, &bytes, part->fan->digest);
-    add_refs(&bytes, &part->bytes);
+    rope_add_all(&bytes, &part->bytes);
     rope_fini(&part->bytes);
     rope_move(&part->bytes, &bytes);
     part->size = (uint32_t)rope_len(&part->bytes);

@@ -301,10 +301,7 @@ void subscriber_tell(const struct subscription *sb, struct rope *form) {
     struct req *r = req_new(pool, NULL, c);
     r->flags = sb->joining ? REQ_PUSH | REQ_EARLY : REQ_PUSH;
     r->size = sizeof *r; /* what it costs beside its bytes */
-    for (uint32_t i = 0; i < form->n; i++) {
-        struct span *s = rope_span(form, i);
-        rope_add_ref(&r->bytes, s->buf, s->off, s->len);
-    }
+    rope_add_all(&r->bytes, form);
     c->nreqs++;
     c->bytes += r->size;
     place_message(c->sub, r);

@@ -178,10 +178,7 @@ static void txn_send(struct client *c, struct req *r, struct uplink *u) {
     }
     struct rope *parts[] = {&t->open, &t->bytes, &t->run};
     for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
-        for (uint32_t i = 0; i < parts[p]->n; i++) {
-            struct span *s = rope_span(parts[p], i);
-            rope_add_ref(&r->bytes, s->buf, s->off, s->len);
-        }
+        rope_add_all(&r->bytes, parts[p]);
     }
     r->skip += t->count + 1;
     r->flags |= REQ_RETRIED; /* not on another connection: it proved nothing */
@@ -200,8 +197,7 @@ static void txn_prove(struct client *c, struct req *r, struct uplink *u) {
     f->proof = true;
     c->waiting = true;
     for (size_t p = 0; p < ARRAY_LEN(both); p++) {
-        struct span *s = rope_span(both[p], 0);
-        rope_add_ref(&part->bytes, s->buf, s->off, s->len);
+        rope_add_all(&part->bytes, both[p]);
     }
     part->skip = 1;
     req_start_clock(part);

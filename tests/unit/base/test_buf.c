@@ -139,6 +139,11 @@ static void test_rope_many(void **state) {
     }
     assert_int_equal(r.n, 50);
     assert_int_equal(b->refs, 51);
+    struct rope all = {0};
+    rope_add_all(&all, &r);
+    assert_int_equal(all.n, r.n);
+    assert_int_equal(rope_len(&all), 50);
+    rope_fini(&all);
     rope_move(&to, &r);
     assert_int_equal(r.n, 0);
     assert_int_equal(rope_len(&r), 0);

@@ -37,9 +37,9 @@ enum {
     REQ_PUSH = 1u << 8,    /* a message of a channel, or an answer that counts as one (subscriber.h) */
     REQ_SCRIPT = 1u << 9,  /* counts on a script that was given to the server over the same uplink (heal.h) */
     REQ_NO_SCRIPT = 1u << 10, /* ... and the server did not have it */
-    REQ_WAITS = 1u << 12, /* may wait at a server: blocking_failure says what its client gets when that is lost */
     REQ_UNSURE = 1u << 11, /* a reply that was passed over was an error */
     REQ_EARLY = 1u << 12,  /* REQ_PUSH: a message of a channel whose SUBSCRIBE is not answered yet */
+    REQ_WAITS = 1u << 13,  /* may wait at a server: blocking_failure says what its client gets when that is lost */
 };
 
 struct req {

@@ -221,7 +221,8 @@ fi
 # What people run and measure.
 instructions() { # user-space instructions per request, against bench/instructions.json
     local begin=$SECONDS rc=0
-    wanted instructions || return 0
+    # A very busy machine batches less, which counts: not a test that everybody has to pass.
+    { [ $full = yes ] || [ -n "$only" ]; } && wanted instructions || return 0
     timeout -k 10 300 bench/instructions.py check --build build-release >"$out/instructions.log" 2>&1 || rc=$?
     case $rc in
     0) report instructions "$begin" 1 0 0 ;;

@@ -101,6 +101,7 @@ def test_restart_under_load(px, own4):
         for k in keys:
             c.cmd("DEL", k)
         assert c.cmd("SCRIPT", "LOAD", BODY) == bulk(sha(BODY))
+    px.wait_stat("p", "scripts", 2)  # both workers know it
     stop, wrong, good = threading.Event(), [], [0] * 4
 
     def ask(n):

@@ -192,6 +192,26 @@ static struct uplink *server_pinned(struct server *s, const struct client *c) {
     return NULL;
 }
 
+/* A new connection, if the server may be tried now. */
+static struct uplink *server_open(struct profile *p, uint32_t slot, enum reason *why) {
+    struct server *s = p->server;
+    int64_t now = worker_now(s->pool->worker);
+    if (now < s->retry_at || now < p->retry_at) {
+        *why = now < s->retry_at ? s->last_failure : REASON_GREETING;
+        return NULL;
+    }
+    struct uplink *u = NULL;
+    if (s->naddrs == 0 && s->unresolvable) {
+        *why = REASON_HOST_DOWN;
+    } else {
+        u = uplink_open(p, slot, why);
+    }
+    if (u == NULL) {
+        server_connect_failed(s, *why, now);
+    }
+    return u;
+}
+
 /* Of what is queued: channels that feeds have not asked for yet. There may be many, and nobody's request stands behind them. */
 static uint64_t server_asks(const struct server *s) {
     uint64_t n = 0;
@@ -229,38 +249,21 @@ struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t 
     if (LIKELY(u != NULL)) {
         return u;
     }
-    int64_t now = worker_now(s->pool->worker);
-    if (now < s->retry_at || now < p->retry_at) {
-        *why = now < s->retry_at ? s->last_failure : REASON_GREETING;
-        return NULL;
+    u = server_open(p, slot, why);
+    if (u != NULL) {
+        p->slots[slot] = u;
     }
-    if (s->naddrs == 0 && s->unresolvable) {
-        server_connect_failed(s, REASON_HOST_DOWN, now);
-        *why = REASON_HOST_DOWN;
-        return NULL;
-    }
-    u = uplink_open(p, slot, why);
-    if (u == NULL) {
-        server_connect_failed(s, *why, now);
-        return NULL;
-    }
-    p->slots[slot] = u;
     return u;
 }
 
 /* A new connection that is in no slot. */
 static struct uplink *server_open_apart(struct server *s, uint64_t key, enum reason *why) {
     struct profile *p = server_profile(s, key);
-    int64_t now = worker_now(s->pool->worker);
-    if (p == NULL || now < s->retry_at || now < p->retry_at) {
-        *why = p == NULL ? REASON_PROFILES : now < s->retry_at ? s->last_failure : REASON_GREETING;
+    if (p == NULL) {
+        *why = REASON_PROFILES;
         return NULL;
     }
-    struct uplink *u = uplink_open(p, 0, why);
-    if (u == NULL) {
-        server_connect_failed(s, *why, now);
-    }
-    return u;
+    return server_open(p, 0, why);
 }
 
 struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
@@ -317,6 +320,17 @@ static void profile_resolved(struct profile *p) {
     }
 }
 
+/* From the beginning each time: whoever loses one may take and close others. No new one waits for a name that was just looked up. */
+static struct uplink *server_resolving_lease(const struct server *s) {
+    LIST_EACH(&s->leases, l) {
+        struct uplink *u = CONTAINER_OF(l, struct uplink, link);
+        if (u->state == UPLINK_RESOLVING) {
+            return u;
+        }
+    }
+    return NULL;
+}
+
 void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
     /* A name that does not resolve any more keeps the addresses that it had. */
     if (n > 0) {
@@ -325,8 +339,8 @@ void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
     }
     s->unresolvable = n == 0;
     profile_resolved(&s->base);
-    LIST_EACH_SAFE(&s->leases, l) {
-        uplink_resolved(CONTAINER_OF(l, struct uplink, link));
+    for (struct uplink *u; (u = server_resolving_lease(s)) != NULL;) {
+        uplink_resolved(u);
     }
     LIST_EACH_SAFE(&s->pool->channel_sets, l) {
         feed_resolved(&CONTAINER_OF(l, struct channels, link)->feeds[s->index]);

@@ -38,7 +38,7 @@ void uplink_leave(struct uplink *u, struct req *r) {
 struct req *uplink_carry_on(struct uplink *u, uint16_t flags) {
     struct req *r = uplink_pop_send(u);
     struct req *carrier = req_new(r->pool, r->cmd, NULL);
-    carrier->flags = flags;
+    carrier->flags = (uint16_t)(flags | (r->flags & REQ_SCRIPT));
     carrier->state = REQ_QUEUED;
     carrier->size = r->size;
     carrier->skip = r->skip; /* as many replies come as the server was promised requests */

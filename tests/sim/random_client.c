@@ -50,7 +50,6 @@ void rnd_client_drop(struct rnd_client *c) {
     c->out = NULL;
     c->out_len = c->out_off = 0;
     c->slow = c->was_slow = c->fin = c->last_sent = c->doomed = false;
-    c->behind = 0;
     c->profile = 0;
     c->profiles = 1;
     c->changing = 0;
@@ -67,7 +66,9 @@ static void make(struct rnd_client *c, struct slice s) {
 }
 
 void rnd_make_bytes(struct rnd_client *c, struct slice s) {
-    make(c, s);
+    if (s.n > 0) {
+        make(c, s);
+    }
 }
 
 static void make_str(struct rnd_client *c, const char *s) {
@@ -344,7 +345,6 @@ void rnd_client_send(struct rnd *r, struct rnd_client *c, size_t n) {
     }
     sim_peer_send(c->conn, slice(c->out + c->out_off, n));
     c->out_off += n;
-    c->behind += n;
     if (c->out_off == c->out_len) {
         mem_free(c->out);
         c->out = NULL;
@@ -589,7 +589,6 @@ void rnd_client_read(struct rnd *r, struct rnd_client *c) {
         good = rd.pos;
         c->first++;
     }
-    c->behind = rnd_client_waiting(c) > 0 ? c->behind : 0;
     struct slice rest = slice(rd.in.p + good, rd.in.n - good);
     bool end = sim_peer_eof(c->conn);
     if (rnd_client_waiting(c) == 0 && rest.n > 0 && !may_be_refusal(r, rest)) {

@@ -78,7 +78,6 @@ struct rnd_client {
     uint32_t changing;         /* changes of it that are not answered */
     bool watching, changed;    /* it knows: its key is watched, and was changed since */
     bool unsure;               /* a change failed: it may have been made, also later */
-    size_t behind;             /* bytes sent since everything was answered */
     uint32_t lost_pops;        /* whose answer nobody saw; over all connections */
     char cursor[24];
 };
@@ -114,7 +113,6 @@ struct rnd {
     uint16_t txn[RND_IDS];     /* in which transaction, 0: in none */
     uint8_t queue[RND_IDS];    /* of an element: where it was pushed */
     uint8_t taken[RND_IDS];    /* of an element: how many clients got it */
-    uint32_t unnoticed; /* clients that left with so much unread that kvmux does not see it while they wait */
     uint32_t ntxn, popped, delivered;
     uint32_t other_db, db;
     bool rotate; /* pops may name keys of several servers */

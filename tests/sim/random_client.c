@@ -59,27 +59,21 @@ void rnd_client_drop(struct rnd_client *c) {
 
 /* ---- asking ---- */
 
-static void make(struct rnd_client *c, struct slice s) {
+void rnd_make_bytes(struct rnd_client *c, struct slice s) {
     c->out = mem_realloc(c->out, c->out_len + s.n + 1);
-    memcpy(c->out + c->out_len, s.p, s.n);
+    memcpy(c->out + c->out_len, s.n > 0 ? s.p : (const uint8_t *)"", s.n);
     c->out_len += s.n;
 }
 
-void rnd_make_bytes(struct rnd_client *c, struct slice s) {
-    if (s.n > 0) {
-        make(c, s);
-    }
-}
-
 static void make_str(struct rnd_client *c, const char *s) {
-    make(c, slice_str(s));
+    rnd_make_bytes(c, slice_str(s));
 }
 
 static void make_arg(struct rnd_client *c, struct slice s) {
     char t[32];
     snprintf(t, sizeof(t), "$%zu\r\n", s.n);
     make_str(c, t);
-    make(c, s);
+    rnd_make_bytes(c, s);
     make_str(c, "\r\n");
 }
 
@@ -282,7 +276,7 @@ static void mc_set(struct rnd *r, struct rnd_client *c, bool noreply) {
     mc_key(r, c, "set ", id, "");
     snprintf(t, sizeof(t), " 7 0 %zu%s\r\n", len, noreply ? " noreply" : "");
     make_str(c, t);
-    make(c, slice(v, len));
+    rnd_make_bytes(c, slice(v, len));
     make_str(c, "\r\n");
     mem_free(v);
     if (!noreply) {

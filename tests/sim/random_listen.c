@@ -53,7 +53,7 @@ struct value {
     size_t len;
 };
 
-static void wrong(struct rnd *r, const struct ear *l, const char *what) {
+static _Noreturn void wrong(struct rnd *r, const struct ear *l, const char *what) {
     struct slice in = sim_peer_in(l->conn);
     const struct ask *a = l->first < l->last ? &l->asks[l->first % ASKS] : NULL;
     sim_fail("listener %u: %s; version %u, listens to %x, waits for %u answers, the first one %d; got %.*s\n%s", (unsigned)(l - r->listen->v), what,

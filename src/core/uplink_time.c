@@ -27,15 +27,20 @@ static void uplink_expire_unsent(struct uplink *u, int64_t now) {
     }
 }
 
+/* One that carries on what failed half sent (uplink_expire_head) has a later deadline than those behind it. */
+static bool is_carried(const struct req *r) {
+    return r->client == NULL && !(r->flags & REQ_PART);
+}
+
 /* Returns how many got their error. They stay in the wait queue, so that their late replies find them. */
 static uint32_t uplink_expire_sent(struct uplink *u, int64_t now) {
     uint32_t n = 0;
     for (struct queue_link *l = u->wait.head; l != NULL; l = l->next) {
         struct req *r = CONTAINER_OF(l, struct req, uplink_link);
-        if (r->deadline > now) {
+        if (r->deadline > now && !is_carried(r)) {
             break;
         }
-        if (!(r->flags & REQ_EXPIRED)) {
+        if (r->deadline <= now && !(r->flags & REQ_EXPIRED)) {
             n++;
             metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
             req_expire(r);
@@ -55,7 +60,10 @@ int64_t uplink_next_deadline(const struct uplink *u) {
     for (struct queue_link *l = u->wait.head; l != NULL; l = l->next) {
         const struct req *r = CONTAINER_OF(l, struct req, uplink_link);
         if (!(r->flags & REQ_EXPIRED)) {
-            return r->deadline < at ? r->deadline : at;
+            at = r->deadline < at ? r->deadline : at;
+            if (!is_carried(r)) {
+                return at;
+            }
         }
     }
     return at;

@@ -137,7 +137,27 @@ echo "  \$ redis-cli -p $redis_port DEL ${keys[*]:0:3}"
 echo "  (integer) $deleted"
 [ "$deleted" = 3 ] || wrong "DEL did not count 3 keys over all servers"
 
-step "6. memcached through kvmux"
+step "6. Four servers that feel like one"
+# show COMMAND WANTED WHAT: runs redis-cli with the command on its standard input, and shows the last line of the answer
+show() {
+    local got
+    got=$(printf '%b' "$1" | rc -3 | tail -n 1)
+    printf '  %-62s %s%s%s\n' "$(printf '%b' "$1" | paste -sd ';' | sed 's/;/; /g')" "$dim" "$3" "$plain"
+    echo "    $got"
+    [ "$got" = "$2" ] || wrong "wanted $2"
+}
+show 'MULTI\nSET {cart:7}:n 1\nINCR {cart:7}:n\nEXEC\n' 2 "a transaction, on the server of its keys"
+show 'SADD fruit apple plum\nSADD red apple cherry\nSINTER fruit red\n' apple "sets of two servers"
+show "EVAL 'return redis.call(\"incrby\", KEYS[1], ARGV[1])' 1 {cart:7}:n 40\n" 42 "a script"
+show 'DBSIZE\n' 8 "all servers together"
+(rc subscribe news & echo $! >"$work/listener"; wait) >"$work/news" 2>&1 &
+wait_for 10 grep -q '^1$' "$work/news" || wrong "SUBSCRIBE was not answered"
+rc publish news 'hello' >/dev/null
+wait_for 10 grep -q '^hello$' "$work/news" || wrong "the message did not arrive"
+kill "$(cat "$work/listener")" 2>/dev/null
+printf '  %-62s %s%s%s\n    hello\n' "SUBSCRIBE news ... PUBLISH news hello" "$dim" "published on one server, heard on all" "$plain"
+
+step "7. memcached through kvmux"
 echo "  \$ memccp --servers=127.0.0.1:$mc_port FILE ... memccat --servers=127.0.0.1:$mc_port KEY"
 printf '  %s%-16s %-12s %-8s %s%s\n' "$dim" key value server address "$plain"
 i=0

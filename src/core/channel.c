@@ -59,6 +59,9 @@ bool channels_upkeep(struct pool *p) {
         struct channels *set = CONTAINER_OF(l, struct channels, link);
         bool idle = is_empty(set);
         stage_release(&set->stage);
+        for (uint32_t s = 0; s < p->nservers; s++) {
+            feed_upkeep(&set->feeds[s]);
+        }
         if (idle && set->idle) {
             channels_free(set);
         } else {

@@ -15,6 +15,7 @@ struct ask {
     struct queue_link link;
     struct channel *channel;
     struct subscriber *waits;
+    int64_t at; /* usec */
     bool on;
 };
 
@@ -33,7 +34,7 @@ void feed_ask(struct feed *f, struct channel *ch, bool on, struct subscriber *wa
         return;
     }
     struct ask *a = mem_zalloc(sizeof *a);
-    *a = (struct ask){.channel = ch, .waits = waits, .on = on};
+    *a = (struct ask){.channel = ch, .waits = waits, .at = worker_now(pool->worker), .on = on};
     queue_push(&f->asks, &a->link);
     place_of(f, ch)->asked++;
     place_of(f, ch)->on = false;
@@ -171,6 +172,15 @@ size_t feed_on_recv(struct uplink *u, struct buf *b, struct slice in) {
 }
 
 /* ---- loss and return ---- */
+
+/* A server that takes connections and says nothing: it is left, and asked again on another one. */
+void feed_upkeep(struct feed *f) {
+    struct pool *pool = f->set->pool;
+    const struct ask *a = first_ask(f);
+    if (a != NULL && worker_now(pool->worker) - a->at > pool_patience(pool)) {
+        uplink_close(f->uplink, REASON_SILENT);
+    }
+}
 
 void feed_lost(struct uplink *u, enum reason why) {
     struct feed *f = u->feed;

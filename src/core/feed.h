@@ -30,6 +30,7 @@ void feed_init(struct feed *, struct channels *, struct server *);
 /* Opens it, if it is not, and asks for all channels of the set. NONE, or why it cannot be. */
 enum reason feed_open(struct feed *);
 void feed_close(struct feed *); /* nobody needs it */
+void feed_upkeep(struct feed *); /* closes it when it owes an answer for too long; it is opened again */
 void feed_resolved(struct feed *); /* the addresses of its server arrived, or there are none */
 /* Asks for the channel, or for no more of it. `waits` is told when the answer is there; NULL: nobody. The feed must be open, or
  * nothing happens. */

@@ -40,6 +40,11 @@ void pool_fini(struct pool *);
 static inline uint64_t pool_profile(const struct pool *p, uint32_t user) {
     return p->base_profile | (uint64_t)user << 32;
 }
+/* How long an answer may take that a client waits for, also where requests may take as long as they like: usec. */
+static inline int64_t pool_patience(const struct pool *p) {
+    return p->timeout > 0 ? p->timeout : p->conf->connect_timeout * 1000;
+}
+
 void pool_set_ring(struct pool *, struct ring *); /* takes the reference */
 void pool_set_learned(struct pool *, struct book *, const char *version); /* takes the reference */
 

@@ -199,8 +199,7 @@ void subscriber_join(struct client *c, struct req *r, const struct msg *m) {
     sub->join_agreed = sub->join_agreed || sub->join_new == 0;
     c->session.listening = count_all(sub) > 0;
     c->waiting = true;
-    int64_t patience = c->pool->timeout > 0 ? c->pool->timeout : conf->connect_timeout * 1000;
-    timer_set(c->pool->worker->loop, &sub->join_timer, worker_now(c->pool->worker) + patience);
+    timer_set(c->pool->worker->loop, &sub->join_timer, worker_now(c->pool->worker) + pool_patience(c->pool));
     if (--sub->join_left == 0) {
         join_end(sub);
     }

@@ -10,8 +10,8 @@
 
 /* A round takes as long as the busiest worker's turn. */
 #define SURVEY_USEC 5000000
-/* A longer question (a list of ids) is refused: it would have to be read again for every client. */
-#define QUESTION_MAX 65536u
+/* A longer question (a list of ids, of channels) is refused: every worker has to look at all of it for each of its clients. */
+#define QUESTION_MAX 4096u
 
 struct survey {
     struct list link;

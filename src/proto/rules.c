@@ -37,6 +37,8 @@ const char *rules_objection(const struct cmd *c, const struct rule *r, bool cont
     switch ((enum route)c->route) {
     case ROUTE_LOCAL:
         return "is answered by kvmux itself";
+    case ROUTE_WRITTEN:
+        return "waits at the servers that a client wrote through, which kvmux keeps count of";
     case ROUTE_WATCH:
     case ROUTE_UNWATCH:
     case ROUTE_TXN_BEGIN:

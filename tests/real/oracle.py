@@ -367,9 +367,13 @@ def as_pairs(raw):
 
 
 def as_scan(inner):
-    def form(raw):
+    def form(raw, req):
+        words = [w.lower() for w in req[3:]]
+        if b"count" not in words or b"1000" not in words:
+            return raw[:1]  # how much a page has, and where the next begins, is chance inside a server
         cursor, page = children(raw)[1]
         return cursor, inner(page)
+    form.asks = True
     return form
 
 
@@ -460,7 +464,7 @@ def normal(req, raw, queued=None):
     form = CANON.get(name)
     if form is None:
         return raw
-    return form[0](raw, req) if form[0] is by_pattern else form[0](raw)
+    return form[0](raw, req) if form[0] is by_pattern or getattr(form[0], "asks", False) else form[0](raw)
 
 
 # ------------------------------------------------------------------------------------------------ asking

@@ -117,6 +117,23 @@ void rope_move(struct rope *to, struct rope *from) {
     *from = (struct rope){0};
 }
 
+void rope_consume(struct rope *r, size_t n) {
+    uint32_t gone = 0;
+    for (; gone < r->n && n >= rope_span(r, gone)->len; gone++) {
+        n -= rope_span(r, gone)->len;
+        buf_unref(&rope_span(r, gone)->buf);
+    }
+    ASSERT(n == 0 || gone < r->n);
+    r->n -= gone;
+    for (uint32_t i = 0; gone > 0 && i < r->n; i++) {
+        *rope_span(r, i) = *rope_span(r, i + gone);
+    }
+    if (n > 0) {
+        r->one.off += (uint32_t)n;
+        r->one.len -= (uint32_t)n;
+    }
+}
+
 /* Takes the reference that the caller holds on `b`. */
 static void rope_push(struct rope *r, struct buf *b, size_t off, size_t len) {
     ASSERT(off + len <= UINT32_MAX);

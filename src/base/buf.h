@@ -80,6 +80,7 @@ struct stage {
 
 void rope_fini(struct rope *);
 void rope_move(struct rope *to, struct rope *from); /* `to` must be empty; `from` becomes empty */
+void rope_consume(struct rope *, size_t n); /* lets go of the first n bytes */
 void rope_add_ref(struct rope *, struct buf *, size_t off, size_t len);
 void rope_add_all(struct rope *to, struct rope *from); /* refers to all that `from` has */
 void rope_add_copy(struct rope *, struct stage *, struct slice);

@@ -177,12 +177,12 @@ void client_wake(struct client *c) {
     }
 }
 
-/* The finished replies at the head of the FIFO. */
+/* The finished replies at the head of the FIFO, and what there is of one that arrives. */
 static void client_collect(const struct client *c, struct runs *runs) {
     runs_init(runs, c->sent_off);
     for (struct queue_link *l = c->fifo.head; l != NULL; l = l->next) {
         struct req *r = CONTAINER_OF(l, struct req, client_link);
-        if (r->state != REQ_DONE || !runs_add(runs, &r->bytes)) {
+        if (r->state < REQ_STREAMING || !runs_add(runs, &r->bytes) || r->state == REQ_STREAMING) {
             break;
         }
     }
@@ -195,6 +195,10 @@ static void client_retire(struct client *c, size_t sent) {
         struct req *r = CONTAINER_OF(c->fifo.head, struct req, client_link);
         size_t len;
         if (r->state != REQ_DONE || (len = rope_len(&r->bytes)) > sent) {
+            if (UNLIKELY(r->state == REQ_STREAMING) && sent > 0) {
+                req_written(r, sent);
+                sent = 0;
+            }
             break;
         }
         sent -= len;
@@ -289,7 +293,10 @@ static bool client_write(struct client *c) {
 }
 
 void client_flush(struct client *c) {
-    if (c->state == CLIENT_LINGER) {
+    if (UNLIKELY(c->state >= CLIENT_LINGER)) {
+        if (c->state == CLIENT_BROKEN) {
+            client_close(c, (enum reason)c->why);
+        }
         return;
     }
     while (client_write(c)) {
@@ -384,12 +391,20 @@ void client_drain(struct client *c) {
 
 static void client_log(const struct client *c, enum reason why) {
     struct worker *w = worker_of(c);
-    if (why == REASON_SLOW_READER || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST) {
+    if (why == REASON_SLOW_READER || why == REASON_CUT_SHORT || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST) {
         if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
             char peer[ADDR_TEXT_MAX];
             log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",
                      c->pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_words(why), c->nreqs, c->bytes);
         }
+    }
+}
+
+void client_break(struct client *c, enum reason why) {
+    if (c->state < CLIENT_BROKEN) {
+        c->state = CLIENT_BROKEN;
+        c->why = (uint8_t)why;
+        client_wake(c);
     }
 }
 

@@ -3,6 +3,7 @@
  *   OPEN ──FIN──▶ EOF ─────────┐
  *     │                        ├─ all answered ─▶ CLOSED
  *     └─QUIT, broken frame──▶ CLOSING ─ all written ─▶ LINGER ─ FIN or 1 s ─▶ CLOSED
+ *     any of them ─ nothing that it could be sent would make sense ─▶ BROKEN ─ end of the turn ─▶ CLOSED
  *
  * LINGER: our FIN is sent and what still arrives is thrown away, since closing with unread input would make the kernel
  * reset the connection and destroy replies that are on their way. */
@@ -13,7 +14,7 @@
 #include "io/io.h"
 #include "proto/proto.h"
 
-enum client_state { CLIENT_OPEN, CLIENT_EOF, CLIENT_CLOSING, CLIENT_LINGER, CLIENT_CLOSED };
+enum client_state { CLIENT_OPEN, CLIENT_EOF, CLIENT_CLOSING, CLIENT_LINGER, CLIENT_BROKEN, CLIENT_CLOSED };
 
 struct client {
     struct stream stream;
@@ -44,7 +45,7 @@ struct client {
     bool waiting;    /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h, survey.h */
     bool unread;     /* bytes came meanwhile */
     bool parked;     /* a request of it waits on connections apart, perhaps for ever (apart.h) */
-    uint8_t why;     /* enum reason. CLOSING and LINGER: for the statistics and the log */
+    uint8_t why;     /* enum reason. CLOSING, LINGER and BROKEN: for the statistics and the log */
 };
 
 /* A clock for ages of minutes and years, in four bytes and without a division where clients are read. */
@@ -67,5 +68,7 @@ void client_drain(struct client *);
 /* Answers what it has asked for and closes. */
 void client_finish(struct client *, enum reason);
 void client_close(struct client *, enum reason);
+/* The same at the end of this turn: safe wherever its requests are being looked at. Nothing more is written. */
+void client_break(struct client *, enum reason);
 
 #endif

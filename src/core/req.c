@@ -67,8 +67,44 @@ void req_done(struct req *r) {
     req_settle(r);
 }
 
+void req_streamed(struct req *r) {
+    ASSERT(r->state == REQ_STREAMING && r->client != NULL);
+    r->state = REQ_DONE;
+    if (r->flags & REQ_LEASE) {
+        lease_settle(r->client);
+    }
+    client_wake(r->client);
+}
+
+void req_written(struct req *r, size_t n) {
+    ASSERT(r->state == REQ_STREAMING);
+    r->flags |= REQ_BEGUN;
+    rope_consume(&r->bytes, n);
+    r->client->bytes -= n;
+    r->client->owed -= n;
+    uplink_taken(r->uplink, r);
+}
+
+/* The rest of a reply will not come. */
+static void req_break_off(struct req *r) {
+    struct client *c = r->client;
+    if (c == NULL) {
+        return;
+    }
+    size_t len = rope_len(&r->bytes);
+    c->bytes -= len;
+    c->owed -= len;
+    if (r->flags & REQ_BEGUN) {
+        metric_add(&r->pool->stats.v[POOL_broken_replies], 1);
+        client_break(c, REASON_CUT_SHORT);
+    }
+}
+
 void req_fail(struct req *r, enum reason why) {
     ASSERT(r->state != REQ_DONE);
+    if (UNLIKELY(r->state == REQ_STREAMING)) {
+        req_break_off(r);
+    }
     rope_fini(&r->bytes);
     if (r->flags & REQ_PART) {
         if (r->fan != NULL) {
@@ -105,6 +141,9 @@ void req_unlink_client(struct req *r) {
     r->client = NULL;
     if (r->uplink == NULL) {
         req_free(r);
+    } else if (r->state == REQ_STREAMING) {
+        rope_fini(&r->bytes);
+        uplink_go_on(r->uplink); /* the rest is read and dropped */
     }
 }
 
@@ -118,7 +157,7 @@ void req_unlink_uplink(struct req *r) {
 }
 
 void req_expire(struct req *r) {
-    ASSERT(r->state == REQ_SENT && r->uplink != NULL);
+    ASSERT((r->state == REQ_SENT || r->state == REQ_STREAMING) && r->uplink != NULL);
     r->flags |= REQ_EXPIRED;
     req_fail(r, REASON_TIMEDOUT);
 }

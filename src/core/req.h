@@ -22,6 +22,7 @@ enum req_state {
     REQ_NEW,
     REQ_QUEUED, /* in the send queue of its uplink; `bytes`: the request */
     REQ_SENT,   /* written whole; in the wait queue of its uplink */
+    REQ_STREAMING, /* its reply arrives, and goes on piece by piece; `bytes`: what the client has not got yet of what is here */
     REQ_DONE,   /* left its uplink; `bytes`: the reply; waits for its turn in the client's FIFO */
 };
 
@@ -40,6 +41,7 @@ enum {
     REQ_UNSURE = 1u << 11, /* a reply that was passed over was an error */
     REQ_EARLY = 1u << 12,  /* REQ_PUSH: a message of a channel whose SUBSCRIBE is not answered yet */
     REQ_WAITS = 1u << 13,  /* may wait at a server: blocking_failure says what its client gets when that is lost */
+    REQ_BEGUN = 1u << 14,  /* the client has a part of the reply, which is in `bytes` no more */
 };
 
 struct req {
@@ -67,7 +69,9 @@ void req_start_clock(struct req *); /* its time runs from now: the deadline of i
 void req_start_wait(struct req *, int64_t usec);
 /* Tells how it ended, to the client or the fan; the request must be in no uplink queue, or be marked to stay there. */
 void req_done(struct req *);                   /* `bytes` hold the reply */
-void req_fail(struct req *, enum reason);      /* the reply is an error made here */
+void req_streamed(struct req *);               /* the last piece of its reply was added to `bytes` */
+void req_fail(struct req *, enum reason);      /* the reply is an error made here; its client goes if it has a part of another one */
+void req_written(struct req *, size_t n);      /* STREAMING: the client took the first n bytes */
 void req_unlink_client(struct req *);          /* the client left; frees the request if no uplink has it */
 void req_unlink_uplink(struct req *);          /* left the uplink's queue; frees it if nobody waits for it */
 /* Where the bytes of its reply are to be staged; NULL: nobody waits, drop them. */

@@ -32,6 +32,7 @@ void server_init(struct server *s, struct pool *pool, uint32_t index) {
     list_init(&s->others);
     list_init(&s->leases);
     list_init(&s->suspects);
+    list_init(&s->aside);
     if (s->conf->addr.len > 0) {
         s->addrs[0] = s->conf->addr;
         s->naddrs = 1;
@@ -76,6 +77,11 @@ static bool profile_close_idle(struct profile *p) {
         }
     }
     LIST_EACH(&p->server->suspects, l) {
+        if (CONTAINER_OF(l, struct uplink, link)->profile == p) {
+            return false;
+        }
+    }
+    LIST_EACH(&p->server->aside, l) {
         if (CONTAINER_OF(l, struct uplink, link)->profile == p) {
             return false;
         }
@@ -164,16 +170,23 @@ bool server_upkeep(struct server *s) {
             uplink_close(u, REASON_IDLE);
         }
     }
+    LIST_EACH_SAFE(&s->aside, l) {
+        struct uplink *u = CONTAINER_OF(l, struct uplink, link);
+        if (is_free(u)) {
+            uplink_close(u, REASON_IDLE);
+        }
+    }
     LIST_EACH_SAFE(&s->others, l) {
         struct profile *p = CONTAINER_OF(l, struct profile, link);
         if (p->used_at < idle_since) {
             profile_close_idle(p);
         }
     }
-    return more || s->nothers > 0 || s->nleases > 0;
+    return more || s->nothers > 0 || s->nleases > 0 || s->naside > 0;
 }
 
-/* Does this client still wait for something on a suspect uplink of this server? Rare, so a walk over its requests. */
+/* Does this client still wait for something on an uplink of this server that is in no slot? A reply that arrives does not count:
+ * its request was carried out. Rare, so a walk over its requests. */
 static struct uplink *server_pinned(struct server *s, const struct client *c) {
     for (struct queue_link *l = c->fifo.head; l != NULL; l = l->next) {
         struct req *r = CONTAINER_OF(l, struct req, client_link);
@@ -184,7 +197,8 @@ static struct uplink *server_pinned(struct server *s, const struct client *c) {
         for (uint32_t i = 0; i < nparts; i++) {
             const struct req *part = r->fan != NULL ? r->fan->parts[i].req : r;
             struct uplink *u = part != NULL ? part->uplink : NULL;
-            if (u != NULL && u->server == s && u->state == UPLINK_SUSPECT && !(part->flags & REQ_EXPIRED)) {
+            if (u != NULL && u->server == s && (u->state == UPLINK_SUSPECT || u->aside) && !(part->flags & REQ_EXPIRED) &&
+                part->state != REQ_STREAMING) {
                 return u;
             }
         }
@@ -234,7 +248,7 @@ struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t 
         *why = REASON_QUEUE_FULL;
         return NULL;
     }
-    if (UNLIKELY(s->nsuspects > 0 && c != NULL)) {
+    if (UNLIKELY(s->nsuspects + s->naside > 0 && c != NULL)) {
         struct uplink *pinned = server_pinned(s, c);
         if (pinned != NULL) {
             return pinned;
@@ -388,6 +402,12 @@ void server_works(struct server *s) {
     worker_tell(s->pool->worker, s, MAIL_WORKS, REASON_NONE, worker_now(s->pool->worker));
 }
 
+static void server_end_aside(struct server *s, struct uplink *u) {
+    list_remove(&u->link);
+    u->aside = false;
+    s->naside--;
+}
+
 void server_forget(struct server *s, struct uplink *u, enum reason why) {
     if (u->feed != NULL) {
         feed_lost(u, why);
@@ -397,15 +417,41 @@ void server_forget(struct server *s, struct uplink *u, enum reason why) {
         s->nleases--;
     } else if (u->profile->slots[u->slot] == u) {
         u->profile->slots[u->slot] = NULL;
+    } else if (u->aside) {
+        server_end_aside(s, u);
     } else if (list_linked(&u->link)) {
         list_remove(&u->link);
         s->nsuspects--;
     }
 }
 
-void server_suspect(struct server *s, struct uplink *u) {
+void server_set_aside(struct server *s, struct uplink *u) {
+    if (u->aside || u->leased || u->state != UPLINK_READY ||
+        (uint64_t)s->naside + s->nleases >= (uint64_t)s->pool->conf->server_leases) {
+        return;
+    }
     ASSERT(u->profile->slots[u->slot] == u);
     u->profile->slots[u->slot] = NULL;
+    u->aside = true;
+    list_push(&s->aside, &u->link);
+    s->naside++;
+    worker_want_upkeep(s->pool->worker);
+}
+
+void server_readmit(struct server *s, struct uplink *u) {
+    if (u->aside && u->profile->slots[u->slot] == NULL) {
+        server_end_aside(s, u);
+        u->profile->slots[u->slot] = u;
+    }
+}
+
+void server_suspect(struct server *s, struct uplink *u) {
+    if (u->aside) {
+        server_end_aside(s, u);
+    } else {
+        ASSERT(u->profile->slots[u->slot] == u);
+        u->profile->slots[u->slot] = NULL;
+    }
     list_push(&s->suspects, &u->link);
     if (++s->nsuspects > SUSPECTS_MAX) {
         uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), REASON_SILENT);
@@ -430,5 +476,8 @@ void server_close_all(struct server *s, enum reason why) {
     }
     while (!list_empty(&s->suspects)) {
         uplink_close(CONTAINER_OF(list_first(&s->suspects), struct uplink, link), why);
+    }
+    while (!list_empty(&s->aside)) {
+        uplink_close(CONTAINER_OF(list_first(&s->aside), struct uplink, link), why);
     }
 }

@@ -36,6 +36,8 @@ struct server {
     uint32_t nleases;
     struct list suspects;
     uint32_t nsuspects;
+    struct list aside;     /* uplinks that carry a large reply and left their slots */
+    uint32_t naside;
     uint32_t nqueued;     /* requests in all its queues */
     uint32_t waiting;     /* of these: sent */
     uint64_t queued_bytes, waiting_bytes;
@@ -76,5 +78,9 @@ void server_works(struct server *); /* a reply came after a failure was reported
 bool server_upkeep(struct server *);
 void server_forget(struct server *, struct uplink *, enum reason);
 void server_suspect(struct server *, struct uplink *);
+/* An uplink that carries a large reply leaves its slot, if not too many did. Fine when it is in none. */
+void server_set_aside(struct server *, struct uplink *);
+/* ... and returns, if nobody took its place. Fine when it did not leave. */
+void server_readmit(struct server *, struct uplink *);
 
 #endif

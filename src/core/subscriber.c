@@ -274,6 +274,11 @@ void subscriber_free(struct client *c) {
 
 /* ---- messages ---- */
 
+/* Is the first reply written in part? */
+static bool head_begun(const struct client *c) {
+    return c->sent_off > 0 || (c->fifo.head != NULL && (CONTAINER_OF(c->fifo.head, struct req, client_link)->flags & REQ_BEGUN));
+}
+
 /* A message goes in front of what the client still waits for, so that a slow reply does not hold it up; but never between
  * the parts of a reply, and never past an earlier message or the answer to SUBSCRIBE. In the plain version it looks like a reply: there it
  * never overtakes one, and nothing slow is in front of it, as the client may ask for little else. */
@@ -285,7 +290,7 @@ static void place_message(struct subscriber *sub, struct req *r) {
         queue_push(&c->fifo, &r->client_link);
         return;
     }
-    struct queue_link *behind = sub->last_ahead != NULL ? &sub->last_ahead->client_link : c->sent_off > 0 ? c->fifo.head : NULL;
+    struct queue_link *behind = sub->last_ahead != NULL ? &sub->last_ahead->client_link : head_begun(c) ? c->fifo.head : NULL;
     queue_push_behind(&c->fifo, behind, &r->client_link);
     sub->nahead++;
     sub->last_ahead = r;

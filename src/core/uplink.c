@@ -201,7 +201,7 @@ static void uplink_fail_sent(struct uplink *u, enum reason why) {
         struct req *r = CONTAINER_OF(queue_pop(&u->wait), struct req, uplink_link);
         u->nwait--;
         uplink_leave(u, r);
-        if (r->state == REQ_SENT && ((r->flags & REQ_PART) ? r->fan != NULL : r->client != NULL)) {
+        if ((r->state == REQ_SENT || r->state == REQ_STREAMING) && ((r->flags & REQ_PART) ? r->fan != NULL : r->client != NULL)) {
             r->uplink = NULL;
             req_fail(r, why);
         } else {

@@ -38,6 +38,8 @@ struct uplink {
     struct timer timer; /* connect time-out, or the first deadline of both queues, or the end of a suspect */
     struct stage stage; /* small requests are copied here */
     struct parser parser;
+    /* of the reply that goes on while it arrives (uplink_pass.c): bytes so far, and bytes to come that are passed on unseen */
+    uint64_t passed, pass_left;
     uint32_t *loaded;      /* scripts that the server got over it: by their slot, the serial of the script (scripts.h) */
     uint32_t nloaded;
     size_t sent_off;       /* bytes of the first request in `send` that are written */
@@ -53,6 +55,9 @@ struct uplink {
     uint16_t tries;        /* addresses tried */
     uint8_t state;         /* enum uplink_state */
     bool blocked;          /* the socket is full: on_room follows */
+    bool passing;          /* the first request of `wait` gets its reply piece by piece */
+    bool aside;            /* out of its slot, since it carries a large reply: takes no new requests, but those of clients
+                            * that have others on it */
     bool leased;           /* for one client at a time; in no slot */
     bool proved;           /* leased: it took a transaction (rotation.h) */
 };
@@ -63,6 +68,9 @@ void uplink_resolved(struct uplink *); /* the server's addresses arrived, or the
 /* Takes a request whose bytes are complete. */
 void uplink_queue(struct uplink *, struct req *);
 void uplink_flush(struct uplink *);
+/* The client took some of the reply that its STREAMING request gets over this uplink. */
+void uplink_taken(struct uplink *, struct req *);
+void uplink_go_on(struct uplink *); /* nobody is waited for any more; fine when nobody was */
 /* The connection is of no use any more: sent requests fail with `why`, unsent ones go to another uplink once. */
 void uplink_close(struct uplink *, enum reason why);
 

@@ -83,6 +83,22 @@ static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind k
     }
 }
 
+/* So much was taken, and so many replies were in it. Returns what on_recv returns. */
+static size_t uplink_received(struct uplink *u, struct slice in, size_t used, size_t count) {
+    struct server *s = u->server;
+    metric_add(&s->stats.v[SERVER_responses], count);
+    metric_add(&s->stats.v[SERVER_response_bytes], used);
+    uplink_count(u);
+    if (UNLIKELY(u->state == UPLINK_CLOSED)) {
+        return in.n;
+    }
+    if (UNLIKELY((u->state == UPLINK_SUSPECT || u->aside) && u->nsend + u->nwait == 0)) {
+        uplink_close(u, REASON_IDLE);
+        return in.n;
+    }
+    return used;
+}
+
 size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
     struct server *s = u->server;
@@ -90,6 +106,12 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     size_t used = 0, count = 0;
     if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
         return feed_on_recv(u, b, in);
+    }
+    if (UNLIKELY(u->passing)) {
+        used = uplink_pass(u, b, in);
+        if (u->passing) {
+            return uplink_received(u, in, used, 0);
+        }
     }
     while (used < in.n && u->state != UPLINK_CLOSED) {
         struct slice rest = slice(in.p + used, in.n - used);
@@ -101,7 +123,12 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         struct rsp rsp = {0};
         enum parse_rc rc = back->parse_rsp(&u->parser, r != NULL ? r->cmd : NULL, rest, &rsp);
         if (rc == PARSE_MORE) {
-            if (rsp.need > 0) {
+            size_t n = r != NULL ? uplink_pass_start(u, r, b, rest, &rsp) : 0;
+            used += n;
+            if (n > 0 && !u->passing) {
+                continue; /* the end of it was there as well */
+            }
+            if (n == 0 && rsp.need > 0) {
                 stream_need(&u->stream, (size_t)rsp.need);
             }
             break;
@@ -131,15 +158,5 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         }
         uplink_reply(u, r, b, slice(rest.p, rsp.len));
     }
-    metric_add(&s->stats.v[SERVER_responses], count);
-    metric_add(&s->stats.v[SERVER_response_bytes], used);
-    uplink_count(u);
-    if (UNLIKELY(u->state == UPLINK_CLOSED)) {
-        return in.n;
-    }
-    if (UNLIKELY(u->state == UPLINK_SUSPECT && u->nsend + u->nwait == 0)) {
-        uplink_close(u, REASON_IDLE);
-        return in.n;
-    }
-    return used;
+    return uplink_received(u, in, used, count);
 }

@@ -1,5 +1,5 @@
 /* uplink_state.h: what the files of an uplink share: uplink.c (begin and end), uplink_send.c (queues and writing),
- * uplink_recv.c (replies), uplink_time.c (deadlines). */
+ * uplink_recv.c (replies), uplink_pass.c (large ones), uplink_time.c (deadlines). */
 #ifndef KVMUX_CORE_UPLINK_STATE_H
 #define KVMUX_CORE_UPLINK_STATE_H
 
@@ -40,6 +40,12 @@ struct req *uplink_carry_on(struct uplink *, uint16_t flags);
 
 /* uplink_recv.c */
 size_t uplink_on_recv(struct stream *, struct buf *, struct slice);
+
+/* uplink_pass.c */
+/* The reply to `r`, of which `in` is a part and `rsp` says MORE, goes on while it arrives if it may. Both return how many bytes
+ * they took; u->passing: the rest of the reply is still to come, and these come first. May close the uplink. */
+size_t uplink_pass_start(struct uplink *, const struct req *, struct buf *, struct slice in, const struct rsp *);
+size_t uplink_pass(struct uplink *, struct buf *, struct slice in);
 
 /* uplink_time.c */
 void uplink_arm(struct uplink *, int64_t at); /* the timer runs at this time at the latest */

@@ -27,9 +27,10 @@ static void uplink_expire_unsent(struct uplink *u, int64_t now) {
     }
 }
 
-/* One that carries on what failed half sent (uplink_expire_head) has a later deadline than those behind it. */
-static bool is_carried(const struct req *r) {
-    return r->client == NULL && !(r->flags & REQ_PART);
+/* Those behind it may have an earlier deadline: it carries on what failed half sent (uplink_expire_head), or its reply arrives and
+ * the deadline moves on with it. */
+static bool is_late_in_line(const struct req *r) {
+    return (r->client == NULL && !(r->flags & REQ_PART)) || r->state == REQ_STREAMING;
 }
 
 /* Returns how many got their error. They stay in the wait queue, so that their late replies find them. */
@@ -37,7 +38,7 @@ static uint32_t uplink_expire_sent(struct uplink *u, int64_t now) {
     uint32_t n = 0;
     for (struct queue_link *l = u->wait.head; l != NULL; l = l->next) {
         struct req *r = CONTAINER_OF(l, struct req, uplink_link);
-        if (r->deadline > now && !is_carried(r)) {
+        if (r->deadline > now && !is_late_in_line(r)) {
             break;
         }
         if (r->deadline <= now && !(r->flags & REQ_EXPIRED)) {
@@ -61,7 +62,7 @@ int64_t uplink_next_deadline(const struct uplink *u) {
         const struct req *r = CONTAINER_OF(l, struct req, uplink_link);
         if (!(r->flags & REQ_EXPIRED)) {
             at = r->deadline < at ? r->deadline : at;
-            if (!is_carried(r)) {
+            if (!is_late_in_line(r)) {
                 return at;
             }
         }
@@ -122,6 +123,10 @@ void uplink_on_timer(struct timer *t) {
     struct uplink *u = CONTAINER_OF(t, struct uplink, timer);
     int64_t now = uplink_now(u);
     int64_t timeout = u->server->pool->timeout;
+    if (uplink_up(u) && UNLIKELY(stream_paused(&u->stream))) { /* the client is slow, and all that waits here is its own (uplink_pass.c) */
+        uplink_arm(u, now + timeout);
+        return;
+    }
     uplink_expire_unsent(u, now);
     if (!uplink_up(u)) {
         uplink_connect_late(u, now);

@@ -188,11 +188,23 @@ static enum parse_rc reply_find(struct parser *p, const struct cmd *cmd, struct 
     return reply_end(p, cmd, kind, out);
 }
 
+/* What of an unfinished reply may go ahead: up to the line end behind the data block, or whole blocks. */
+static void pass(struct parser *p, struct rsp *out) {
+    size_t n = p->phase == PHASE_LINE ? p->pos : p->pos - 2;
+    if (n >= p->pass_min) {
+        out->pass = n;
+        out->need = 0;
+        p->pos -= n;
+    }
+}
+
 enum parse_rc mc_parse_rsp(struct parser *p, const struct cmd *cmd, struct slice in, struct rsp *out) {
     *out = (struct rsp){0};
     enum parse_rc rc = in.n > 0 ? reply_find(p, cmd, in, out) : PARSE_MORE;
     if (rc != PARSE_MORE) {
         *p = (struct parser){0};
+    } else if (UNLIKELY(p->pass_min > 0)) {
+        pass(p, out);
     }
     return rc;
 }

@@ -34,6 +34,7 @@ struct parser {
     uint64_t left; /* the codec's own count of what is missing: arguments, elements, bytes */
     uint8_t phase; /* the codec's own */
     uint8_t mark;  /* the codec's own: what it saw on the way */
+    uint32_t pass_min; /* replies: whoever parses may set it after MORE, see rsp.pass; 0: the reply is wanted whole */
 };
 
 /* What happens to a request. */
@@ -195,6 +196,10 @@ struct rsp {
     bool quiet_ok; /* what a quiet request (MSG_QUIET) is not told */
     bool no_script; /* an error in it says that the server does not have a script */
     uint64_t need; /* after MORE, as in msg */
+    /* After MORE with parser.pass_min set: the first `pass` bytes, of `in` and of what follows it, belong to this reply whatever
+     * they are, and are pass_min at least; 0: none. The caller takes them, as they come, and then shows what is behind them: `in`
+     * begins there from now on, and so does `len`. kind, quiet_ok and no_script are those of the whole reply all the same. */
+    uint64_t pass;
 };
 
 /* Where built bytes go: appended to a rope; small pieces are copied to the stage. */

@@ -9,6 +9,9 @@
 /* parser.phase. `left` is: low half, values that are missing; high half, bytes of this line already searched. */
 enum { PHASE_START, PHASE_HEAD, PHASE_BODY };
 
+/* Bits of parser.mark. */
+enum { MARK_NO_SCRIPT = 1, MARK_PASSED = 2 /* `in` begins inside the reply, which is no error */ };
+
 /* How the line of a value is read. */
 enum line_kind { LINE_BAD, LINE_TEXT, LINE_INT, LINE_DOUBLE, LINE_BULK, LINE_LIST, LINE_MAP, LINE_NULL, LINE_BOOL };
 
@@ -136,12 +139,25 @@ static enum parse_rc scan(struct parser *ps, struct slice in, struct rsp *r) {
             return rc;
         }
         if (UNLIKELY(type == '-' && resp_script_missing(line))) {
-            ps->mark = 1;
+            ps->mark |= MARK_NO_SCRIPT;
         }
         if (!take_value(ps, type, kind, line)) {
             return PARSE_BAD;
         }
     }
+}
+
+/* What of an unfinished reply may go ahead: up to the line end behind the payload, or up to the value that comes next. Never
+ * of an error, which has to be seen whole by its first byte. */
+static void pass(struct parser *ps, struct slice in, struct rsp *r) {
+    size_t n = ps->phase == PHASE_BODY ? ps->pos - 2 : ps->pos;
+    if (n < ps->pass_min || (in.p[0] == '!' && !(ps->mark & MARK_PASSED))) {
+        return;
+    }
+    r->pass = n;
+    r->need = 0;
+    ps->pos -= n;
+    ps->mark |= MARK_PASSED;
 }
 
 static enum rsp_kind reply_kind(struct slice reply) {
@@ -174,13 +190,16 @@ enum parse_rc resp_parse_rsp(struct parser *ps, const struct cmd *c, struct slic
             r->kind = RSP_GOOD;
             return PARSE_DONE;
         }
-        *ps = (struct parser){.left = 1, .phase = PHASE_HEAD};
+        *ps = (struct parser){.left = 1, .phase = PHASE_HEAD, .pass_min = ps->pass_min};
     }
+    r->pass = 0;
     enum parse_rc rc = scan(ps, in, r);
     if (rc == PARSE_DONE) {
         r->len = ps->pos;
-        r->kind = reply_kind(in);
-        r->no_script = ps->mark;
+        r->kind = ps->mark & MARK_PASSED ? RSP_GOOD : reply_kind(in);
+        r->no_script = ps->mark & MARK_NO_SCRIPT;
+    } else if (rc == PARSE_MORE && ps->pass_min > 0) {
+        pass(ps, in, r);
     }
     if (rc != PARSE_MORE) {
         *ps = (struct parser){0};

@@ -40,8 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
         at[ncuts++] = i;
     }
     struct text whole = {0}, cut = {0};
-    transcript_rsp(&whole, cmd, in, (struct cuts){0});
-    transcript_rsp(&cut, cmd, in, (struct cuts){at, ncuts});
+    transcript_rsp(&whole, cmd, in, (struct cuts){0}, 0);
+    transcript_rsp(&cut, cmd, in, (struct cuts){at, ncuts}, p[1] / 32);
     ASSERT(slice_eq(text_slice(&whole), text_slice(&cut)));
     if (cmd != NULL) {
         check_merge(cmd, in);

@@ -556,7 +556,8 @@ static void closed(struct rnd *r, struct rnd_client *c, struct slice rest) {
     if (c->fin && waits_at_server(c)) {
         answered = true; /* nobody waits at a server for somebody who half-closed */
     }
-    if (!refused && !(answered && (c->doomed || c->fin)) && !((c->was_slow || r->tight) && !r->healthy)) {
+    bool cut_short = rest.n > 0 && r->cut_through > 0 && !r->healthy; /* there is no other way to say so */
+    if (!refused && !cut_short && !(answered && (c->doomed || c->fin)) && !((c->was_slow || r->tight) && !r->healthy)) {
         wrong(r, c, c->doomed || c->fin ? "closed before everything was answered" : "closed without a reason", rest);
     }
     rnd_client_drop(c);

@@ -101,6 +101,7 @@ struct rnd {
     bool calm;  /* faults are rare */
     bool names; /* servers are known by name */
     bool tight; /* client_buffer_limit is small */
+    uint32_t cut_through; /* a client may have a part of a reply that breaks off */
     bool miss; /* multiget_failure: miss */
     const char *password;
     uint32_t nclients, nservers, workers;

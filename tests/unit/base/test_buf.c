@@ -54,6 +54,42 @@ static void test_pool(void **state) {
     bufpool_fini(&p);
 }
 
+static void test_consume(void **state) {
+    struct bufpool p;
+    bufpool_init(&p);
+    for (size_t step = 1; step <= 40; step++) { /* spans of 10, 20, 30, 40 bytes of bufs of their own */
+        struct rope r = {0};
+        for (size_t i = 1; i <= 4; i++) {
+            struct buf *b = buf_new(&p, 100);
+            fill(b, 50);
+            rope_add_ref(&r, b, 50 - i * 10, i * 10);
+            buf_unref(&b);
+        }
+        for (size_t left = 100; left > 0;) {
+            size_t n = min_size(step, left);
+            rope_consume(&r, n);
+            left -= n;
+            assert_int_equal(rope_len(&r), left);
+            for (uint32_t i = 0; i < r.n; i++) { /* each span still ends where its buf does */
+                struct span *s = rope_span(&r, i);
+                assert_int_equal(s->off + s->len, 50);
+                assert_int_equal(s->len, i == r.n - 1 ? min_size(40, left) : s->len);
+            }
+            assert_int_equal(p.used, r.n * (size_t)4032);
+        }
+        assert_int_equal(r.n, 0);
+        struct buf *b = buf_new(&p, 100); /* it may be used again */
+        fill(b, 50);
+        rope_add_ref(&r, b, 0, 10);
+        rope_add_ref(&r, b, 20, 10);
+        buf_unref(&b);
+        rope_consume(&r, 0);
+        assert_int_equal(rope_len(&r), 20);
+        rope_fini(&r);
+    }
+    bufpool_fini(&p);
+}
+
 static void test_trim(void **state) {
     struct bufpool p;
     struct buf *bufs[20];
@@ -232,6 +268,7 @@ static void test_add(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slice),     cmocka_unit_test(test_pool),        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_consume),
         cmocka_unit_test(test_grow),      cmocka_unit_test(test_rope_ref),    cmocka_unit_test(test_rope_many),
         cmocka_unit_test(test_stage),     cmocka_unit_test(test_stage_large), cmocka_unit_test(test_add),
     };

@@ -155,23 +155,34 @@ static inline void transcript_req(struct text *t, struct slice in, struct cuts c
     transcript_of(&proto_mc, t, in, cuts);
 }
 
-/* All replies of `in`, each to a request with the row `cmd`. */
-static inline void transcript_rsp(struct text *t, const struct cmd *cmd, struct slice in, struct cuts cuts) {
+/* All replies of `in`, each to a request with the row `cmd`. pass_min > 0: what may pass is taken as it comes; what is told
+ * stays the same. Returns how much was passed. */
+static inline size_t transcript_rsp(struct text *t, const struct cmd *cmd, struct slice in, struct cuts cuts, uint32_t pass_min) {
     struct parser p = {0};
-    size_t from = 0, shown = 0;
+    size_t from = 0, shown = 0, passed = 0, sum = 0;
+    uint64_t left = 0;
     bool bad = false;
     for (size_t i = 0; shown < in.n && !bad; i++) {
         shown = max_size(shown, cuts_next(cuts, i, in.n));
         for (enum parse_rc rc = PARSE_DONE; rc == PARSE_DONE && from < shown;) {
             struct rsp r;
-            size_t n = shown - from;
+            size_t n = shown - from, step = left < n ? (size_t)left : n;
+            from += step;
+            left -= step;
+            passed += step;
+            n -= step;
+            if (n == 0) {
+                break;
+            }
             uint8_t *copy = malloc(n);
             memcpy(copy, in.p + from, n);
             rc = mc_parse_rsp(&p, cmd, slice(copy, n), &r);
             free(copy);
             if (rc == PARSE_DONE) {
                 ASSERT(r.len > 0 && r.len <= n && p.pos == 0 && p.left == 0 && p.phase == 0);
-                text_num(t, "len", r.len);
+                text_num(t, "len", passed + r.len);
+                sum += passed;
+                passed = 0;
                 text_num(t, "kind", r.kind);
                 text_num(t, "quiet", r.quiet_ok);
                 from += r.len;
@@ -180,10 +191,15 @@ static inline void transcript_rsp(struct text *t, const struct cmd *cmd, struct 
                 bad = true;
             } else {
                 ASSERT(r.need == 0 || r.need > n);
+                ASSERT(r.pass == 0 || (p.pass_min > 0 && r.pass >= pass_min && r.need == 0));
+                left = r.pass;
+                p.pass_min = pass_min;
+                rc = left > 0 ? PARSE_DONE : rc;
             }
         }
     }
-    text_num(t, "taken", bad ? 0 : from);
+    text_num(t, "taken", bad ? 0 : from - passed);
+    return sum;
 }
 
 #endif

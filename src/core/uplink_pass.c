@@ -1,0 +1,222 @@
+/* uplink_pass.c: replies that go on while they arrive ("cut-through").
+ *
+ * A reply of which much is still to come is not collected: its request becomes STREAMING, and each piece is handed to the
+ * client as it comes, which is written when the request is at the head of its FIFO (client.c). So a value of any size costs
+ * as much memory as the client is behind.
+ *
+ * Who waits for whom. An uplink that carries anybody else's request is never paused: two clients whose replies stand in each
+ * other's way on two uplinks would wait for ever, and one that does not read would stop the others. There the pieces are
+ * kept, up to client_buffer_limit; then that client is closed and the rest is dropped. An uplink that carries requests of
+ * this client only is paused when the client is behind, and goes on when it took half. This cannot go round in a circle: what
+ * a paused uplink waits for is either that the client reads the reply at the head of its FIFO, or that it comes to this
+ * reply, and nothing that stands before this reply in the FIFO travels on the paused uplink (uplink_alone). So that nobody's
+ * requests gather behind a large reply, its uplink leaves its slot when the reply begins and new requests open another one. */
+#include "core/uplink_state.h"
+
+#include "core/client.h"
+#include "core/heal.h"
+
+/* In multiples of `cut_through`, which is 64 KiB: what a client may be behind before its uplink is paused, and the size from
+ * which on a reply takes its uplink out of its slot. A connection that is replaced costs less than a reply of that size. */
+#define BEHIND_MAX 16
+#define ASIDE_MIN  32
+/* Queues that are longer are not looked through: somebody else is in there. */
+#define ALONE_MAX 64
+
+static uint64_t unit(const struct uplink *u) {
+    return (uint64_t)u->server->pool->conf->cut_through;
+}
+
+static bool is_only_for(const struct queue *q, const struct client *c) {
+    for (const struct queue_link *l = q->head; l != NULL; l = l->next) {
+        if (CONTAINER_OF(l, const struct req, uplink_link)->client != c) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* May this uplink wait for the client of the reply that it carries? No request of anybody else is or will be on it, and none
+ * that the client has to be answered first. */
+static bool uplink_alone(const struct uplink *u, const struct req *r) {
+    if (!u->aside && !u->leased && u->state != UPLINK_SUSPECT) {
+        return false;
+    }
+    if (u->nwait + u->nsend == 1) {
+        return true;
+    }
+    return u->nwait + u->nsend <= ALONE_MAX && r->client->fifo.head == &r->client_link && is_only_for(&u->wait, r->client) &&
+           is_only_for(&u->send, r->client);
+}
+
+/* The client is far behind. */
+static void uplink_hold(struct uplink *u, struct req *r) {
+    size_t behind = rope_len(&r->bytes);
+    if (behind <= BEHIND_MAX * unit(u) || stream_paused(&u->stream)) {
+        return;
+    }
+    if (uplink_alone(u, r)) {
+        stream_pause(&u->stream);
+        metric_add(&u->server->stats.v[SERVER_reply_pauses], 1);
+    } else if (behind > (uint64_t)u->server->pool->conf->client_buffer_limit) {
+        metric_add(&u->server->pool->stats.v[POOL_client_slow], 1);
+        client_break(r->client, REASON_SLOW_READER);
+    }
+}
+
+static void restart_clocks(struct queue *q, int64_t deadline) {
+    for (struct queue_link *l = q->head; l != NULL; l = l->next) {
+        struct req *r = CONTAINER_OF(l, struct req, uplink_link);
+        if (!(r->flags & REQ_EXPIRED)) {
+            r->deadline = deadline;
+        }
+    }
+}
+
+void uplink_go_on(struct uplink *u) {
+    int64_t now = uplink_now(u), timeout = u->server->pool->timeout;
+    if (!stream_paused(&u->stream)) {
+        return;
+    }
+    stream_resume(&u->stream);
+    u->heard_at = u->told_at = now; /* the server is not to blame for the time that passed */
+    if (timeout > 0) {
+        restart_clocks(&u->wait, now + timeout);
+        restart_clocks(&u->send, now + timeout);
+        uplink_arm(u, now + timeout);
+    }
+}
+
+void uplink_taken(struct uplink *u, struct req *r) {
+    if (stream_paused(&u->stream) && rope_len(&r->bytes) <= BEHIND_MAX / 2 * unit(u)) {
+        uplink_go_on(u);
+    }
+}
+
+/* ---- pieces ---- */
+
+/* Everybody counts on the whole reply: a fan, what comes ahead of the reply that counts, a client that may not want it. But
+ * what nobody waits for any more need not be collected either. */
+static bool may_pass(const struct req *r) {
+    if (r->state == REQ_QUEUED || r->skip > 0 || (r->flags & (REQ_SILENT | REQ_QUIET))) {
+        return false;
+    }
+    return !(r->flags & REQ_PART) || r->fan == NULL;
+}
+
+static void take_piece(struct uplink *u, struct req *r, struct buf *b, struct slice piece) {
+    struct client *c = r->client;
+    int64_t timeout = u->server->pool->timeout;
+    u->passed += piece.n;
+    if (r->state != REQ_STREAMING) {
+        return; /* late: it has its error */
+    }
+    if (timeout > 0) {
+        r->deadline = uplink_now(u) + timeout;
+        uplink_arm(u, r->deadline);
+    }
+    if (c != NULL && c->state != CLIENT_BROKEN) {
+        rope_add(&r->bytes, &c->stage, b, piece);
+        c->bytes += piece.n;
+        c->owed += piece.n;
+        client_wake(c);
+    }
+}
+
+static void pass_begin(struct uplink *u, struct req *r) {
+    u->passing = true;
+    u->passed = 0;
+    u->parser.pass_min = 1; /* from now on everything goes as it comes */
+    if (r->state == REQ_SENT) {
+        r->state = REQ_STREAMING;
+    }
+    metric_add(&r->pool->stats.v[POOL_streamed_replies], 1);
+}
+
+static void pass_end(struct uplink *u, struct req *r, const struct rsp *rsp) {
+    struct server *s = u->server;
+    u->passing = false;
+    metric_add(&s->stats.v[SERVER_responses], 1);
+    if (s->told_failed && !(r->flags & REQ_EXPIRED)) {
+        server_works(s);
+    }
+    if (rsp->no_script && (r->flags & REQ_SCRIPT)) {
+        heal_forget(u);
+    }
+    uplink_go_on(u);
+    queue_pop(&u->wait);
+    u->nwait--;
+    uplink_leave(u, r);
+    if (r->state == REQ_STREAMING && r->client != NULL) {
+        r->uplink = NULL;
+        req_streamed(r);
+    } else {
+        metric_add(&r->pool->stats.v[POOL_late_replies], 1);
+        req_unlink_uplink(r);
+    }
+    server_readmit(s, u);
+}
+
+/* The parser looks at what is not passed on unseen. Returns the bytes that it took; *go_on: there may be more. */
+static size_t pass_look(struct uplink *u, struct req *r, struct buf *b, struct slice in, bool *go_on) {
+    struct rsp rsp = {0};
+    enum parse_rc rc = u->server->pool->back->parse_rsp(&u->parser, r->cmd, in, &rsp);
+    *go_on = false;
+    if (rc == PARSE_BAD) {
+        uplink_close(u, REASON_BAD_REPLY);
+        return in.n;
+    }
+    if (rc == PARSE_DONE) {
+        take_piece(u, r, b, slice(in.p, rsp.len));
+        pass_end(u, r, &rsp);
+        return rsp.len;
+    }
+    if (rsp.pass == 0) {
+        if (rsp.need > 0) {
+            stream_need(&u->stream, (size_t)rsp.need);
+        }
+        return 0;
+    }
+    if (!u->passing) {
+        pass_begin(u, r);
+    }
+    u->pass_left = rsp.pass;
+    *go_on = true;
+    return 0;
+}
+
+size_t uplink_pass(struct uplink *u, struct buf *b, struct slice in) {
+    struct req *r = uplink_first(&u->wait);
+    size_t used = 0;
+    bool go_on = true;
+    while (used < in.n && go_on) {
+        struct slice rest = slice(in.p + used, in.n - used);
+        if (u->pass_left == 0) {
+            used += pass_look(u, r, b, rest, &go_on);
+            continue;
+        }
+        size_t n = u->pass_left < rest.n ? (size_t)u->pass_left : rest.n;
+        if (u->passed + u->pass_left > ASIDE_MIN * unit(u)) {
+            server_set_aside(u->server, u);
+        }
+        u->pass_left -= n;
+        take_piece(u, r, b, slice(rest.p, n));
+        if (r->state == REQ_STREAMING && r->client != NULL) {
+            uplink_hold(u, r);
+        }
+        used += n;
+    }
+    return used;
+}
+
+size_t uplink_pass_start(struct uplink *u, const struct req *r, struct buf *b, struct slice in, const struct rsp *rsp) {
+    if (unit(u) == 0 || max_size((size_t)rsp->need, in.n) < unit(u) || !may_pass(r)) {
+        return 0;
+    }
+    u->parser.pass_min = (uint32_t)unit(u);
+    size_t n = uplink_pass(u, b, in);
+    if (n == 0) {
+        u->parser.pass_min = 0;
+    }
+    return n;
+}

@@ -180,9 +180,16 @@ void client_wake(struct client *c) {
 /* The finished replies at the head of the FIFO, and what there is of one that arrives. */
 static void client_collect(const struct client *c, struct runs *runs) {
     runs_init(runs, c->sent_off);
-    for (struct queue_link *l = c->fifo.head; l != NULL; l = l->next) {
+    bool more = true;
+    for (struct queue_link *l = c->fifo.head; l != NULL && more; l = l->next) {
         struct req *r = CONTAINER_OF(l, struct req, client_link);
-        if (r->state < REQ_STREAMING || !runs_add(runs, &r->bytes) || r->state == REQ_STREAMING) {
+        if (r->state != REQ_DONE) {
+            if (LIKELY(r->state != REQ_STREAMING)) {
+                break;
+            }
+            more = false;
+        }
+        if (!runs_add(runs, &r->bytes)) {
             break;
         }
     }

@@ -76,7 +76,7 @@ void req_streamed(struct req *r) {
     client_wake(r->client);
 }
 
-void req_written(struct req *r, size_t n) {
+__attribute__((noinline)) void req_written(struct req *r, size_t n) {
     ASSERT(r->state == REQ_STREAMING);
     r->flags |= REQ_BEGUN;
     rope_consume(&r->bytes, n);
@@ -132,6 +132,12 @@ struct stage *req_stage(struct req *r) {
     return r->client != NULL && r->state != REQ_DONE ? &r->client->stage : NULL;
 }
 
+/* Nobody waits any more for what is still to come: it is read and dropped. */
+static __attribute__((noinline)) void req_give_up(struct req *r) {
+    rope_fini(&r->bytes);
+    uplink_go_on(r->uplink);
+}
+
 void req_unlink_client(struct req *r) {
     ASSERT(r->client != NULL);
     if (r->fan != NULL && !(r->flags & REQ_PART)) {
@@ -142,8 +148,7 @@ void req_unlink_client(struct req *r) {
     if (r->uplink == NULL) {
         req_free(r);
     } else if (r->state == REQ_STREAMING) {
-        rope_fini(&r->bytes);
-        uplink_go_on(r->uplink); /* the rest is read and dropped */
+        req_give_up(r);
     }
 }
 

@@ -23,6 +23,8 @@
 /* Queues that are longer are not looked through: somebody else is in there. */
 #define ALONE_MAX 64
 
+/* Functions that the paths of small replies call are kept out of line there: they would cost registers. */
+
 static uint64_t unit(const struct uplink *u) {
     return (uint64_t)u->server->pool->conf->cut_through;
 }
@@ -185,7 +187,7 @@ static size_t pass_look(struct uplink *u, struct req *r, struct buf *b, struct s
     return 0;
 }
 
-size_t uplink_pass(struct uplink *u, struct buf *b, struct slice in) {
+__attribute__((noinline)) size_t uplink_pass(struct uplink *u, struct buf *b, struct slice in) {
     struct req *r = uplink_first(&u->wait);
     size_t used = 0;
     bool go_on = true;
@@ -209,7 +211,8 @@ size_t uplink_pass(struct uplink *u, struct buf *b, struct slice in) {
     return used;
 }
 
-size_t uplink_pass_start(struct uplink *u, const struct req *r, struct buf *b, struct slice in, const struct rsp *rsp) {
+__attribute__((noinline)) size_t uplink_pass_start(struct uplink *u, const struct req *r, struct buf *b, struct slice in,
+                                                   const struct rsp *rsp) {
     if (unit(u) == 0 || max_size((size_t)rsp->need, in.n) < unit(u) || !may_pass(r)) {
         return 0;
     }

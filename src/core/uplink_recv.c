@@ -83,37 +83,19 @@ static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind k
     }
 }
 
-/* So much was taken, and so many replies were in it. Returns what on_recv returns. */
-static size_t uplink_received(struct uplink *u, struct slice in, size_t used, size_t count) {
-    struct server *s = u->server;
-    metric_add(&s->stats.v[SERVER_responses], count);
-    metric_add(&s->stats.v[SERVER_response_bytes], used);
-    uplink_count(u);
-    if (UNLIKELY(u->state == UPLINK_CLOSED)) {
-        return in.n;
-    }
-    if (UNLIKELY((u->state == UPLINK_SUSPECT || u->aside) && u->nsend + u->nwait == 0)) {
-        uplink_close(u, REASON_IDLE);
-        return in.n;
-    }
-    return used;
-}
-
 size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
     struct server *s = u->server;
     const struct proto *back = s->pool->back;
-    size_t used = 0, count = 0;
+    size_t used = 0, end = in.n, count = 0;
     if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
         return feed_on_recv(u, b, in);
     }
     if (UNLIKELY(u->passing)) {
         used = uplink_pass(u, b, in);
-        if (u->passing) {
-            return uplink_received(u, in, used, 0);
-        }
+        end = u->passing ? used : end; /* what is left is the beginning of something that belongs to that reply */
     }
-    while (used < in.n && u->state != UPLINK_CLOSED) {
+    while (used < end && u->state != UPLINK_CLOSED) {
         struct slice rest = slice(in.p + used, in.n - used);
         struct req *r = u->state == UPLINK_GREETING ? NULL : uplink_expects(u);
         if (UNLIKELY(r == NULL && u->greeting_left == 0)) {
@@ -158,5 +140,15 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         }
         uplink_reply(u, r, b, slice(rest.p, rsp.len));
     }
-    return uplink_received(u, in, used, count);
+    metric_add(&s->stats.v[SERVER_responses], count);
+    metric_add(&s->stats.v[SERVER_response_bytes], used);
+    uplink_count(u);
+    if (UNLIKELY(u->state == UPLINK_CLOSED)) {
+        return in.n;
+    }
+    if (UNLIKELY((u->state == UPLINK_SUSPECT || u->aside) && u->nsend + u->nwait == 0)) {
+        uplink_close(u, REASON_IDLE);
+        return in.n;
+    }
+    return used;
 }

@@ -182,14 +182,8 @@ static size_t plain_len(struct slice in) {
     return p != NULL ? (size_t)(p - in.p) : 0;
 }
 
-enum parse_rc resp_parse_rsp(struct parser *ps, const struct cmd *c, struct slice in, struct rsp *r) {
-    r->need = 0;
-    if (LIKELY(ps->phase == PHASE_START)) {
-        r->len = plain_len(in);
-        if (LIKELY(r->len > 0)) {
-            r->kind = RSP_GOOD;
-            return PARSE_DONE;
-        }
+static __attribute__((noinline)) enum parse_rc parse_slowly(struct parser *ps, struct slice in, struct rsp *r) {
+    if (ps->phase == PHASE_START) {
         *ps = (struct parser){.left = 1, .phase = PHASE_HEAD, .pass_min = ps->pass_min};
     }
     r->pass = 0;
@@ -205,6 +199,18 @@ enum parse_rc resp_parse_rsp(struct parser *ps, const struct cmd *c, struct slic
         *ps = (struct parser){0};
     }
     return rc;
+}
+
+enum parse_rc resp_parse_rsp(struct parser *ps, const struct cmd *c, struct slice in, struct rsp *r) {
+    r->need = 0;
+    if (LIKELY(ps->phase == PHASE_START)) {
+        r->len = plain_len(in);
+        if (LIKELY(r->len > 0)) {
+            r->kind = RSP_GOOD;
+            return PARSE_DONE;
+        }
+    }
+    return parse_slowly(ps, in, r);
 }
 
 size_t resp_value_len(struct slice in) {

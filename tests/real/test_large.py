@@ -2,16 +2,19 @@
 
 KVMUX_FULL=1: values of 512 MiB too."""
 import hashlib
+import re
 import socket
 import threading
 
 import pytest
 
-from harness import DEADLINE, FULL, HOST, MemcachedServer, Proxy, RedisServer, mc_pool, redis_pool, resp, wait_until
+from harness import DEADLINE, FULL, KVMUX, MemcachedServer, Proxy, RedisServer, mc_pool, redis_pool, resp, wait_until
 
 MIB = 1 << 20
 BIG = 64 * MIB
 HUGE = 512 * MIB
+with open(KVMUX, "rb") as _f:
+    SANITIZED = re.search(rb"__[at]san_init", _f.read()) is not None
 BLOCK = hashlib.shake_256(b"kvmux").digest(MIB)
 
 pytestmark = pytest.mark.kvmux_only
@@ -97,9 +100,11 @@ def put(server, key, n, command="SET"):
         return c.line()
 
 
-def peak_kb(px):
+def check_peak(px, mib):
+    if SANITIZED:
+        return  # freed memory is kept back, to notice who uses it
     with open("/proc/%d/status" % px.pid) as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
+        assert next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) < mib * 1024
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +178,7 @@ def test_eight_at_a_time_need_little_memory(px):
     for t in threads:
         t.join()
     assert got == [want] * 16
-    assert peak_kb(px) < 64 * 1024
+    check_peak(px, 64)
 
 
 def test_a_client_that_does_not_read(px, server):
@@ -183,7 +188,7 @@ def test_a_client_that_does_not_read(px, server):
         for _ in range(100):
             other.send("GET", "small")
             assert other.bulk() == hashlib.sha1(b"x").hexdigest()
-        assert peak_kb(px) < 32 * 1024
+        check_peak(px, 32)
         assert slow.bulk() == digest(BIG, b"big")
 
 
@@ -219,4 +224,4 @@ def test_half_a_gigabyte():
         with Proxy({"p": redis_pool([s])}, threads=1) as px, Stream(px.addr()) as c:
             c.send("GET", "huge")
             assert c.bulk() == digest(HUGE, b"huge")
-            assert peak_kb(px) < 64 * 1024
+            check_peak(px, 64)

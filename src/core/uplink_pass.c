@@ -6,7 +6,9 @@
  *
  * Who waits for whom. An uplink that carries anybody else's request is never paused: two clients whose replies stand in each
  * other's way on two uplinks would wait for ever, and one that does not read would stop the others. There the pieces are
- * kept, up to client_buffer_limit; then that client is closed and the rest is dropped. An uplink that carries requests of
+ * kept, as a whole reply would be: a client with a slow line is no reason to break off what a server sent. The limits are those
+ * of every reply (client_buffer_limit for what waits behind the first, client_write_timeout), and one more: when memory is
+ * short (buffer_limit), who is more than client_buffer_limit behind is closed, and the rest is dropped. An uplink that carries requests of
  * this client only is paused when the client is behind, and goes on when it took half. This cannot go round in a circle: what
  * a paused uplink waits for is either that the client reads the reply at the head of its FIFO, or that it comes to this
  * reply, and nothing that stands before this reply in the FIFO travels on the paused uplink (uplink_alone). So that nobody's
@@ -60,7 +62,7 @@ static void uplink_hold(struct uplink *u, struct req *r) {
     if (uplink_alone(u, r)) {
         stream_pause(&u->stream);
         metric_add(&u->server->stats.v[SERVER_reply_pauses], 1);
-    } else if (behind > (uint64_t)u->server->pool->conf->client_buffer_limit) {
+    } else if (behind > (uint64_t)u->server->pool->conf->client_buffer_limit && worker_tight(uplink_worker(u))) {
         metric_add(&u->server->pool->stats.v[POOL_client_slow], 1);
         client_break(r->client, REASON_SLOW_READER);
     }

@@ -83,6 +83,16 @@ static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind k
     }
 }
 
+/* The reply is not there yet. Returns what of it was taken all the same. */
+static __attribute__((noinline)) size_t uplink_more(struct uplink *u, const struct req *r, struct buf *b, struct slice in,
+                                                    const struct rsp *rsp) {
+    size_t n = r != NULL ? uplink_pass_start(u, r, b, in, rsp) : 0;
+    if (n == 0 && rsp->need > 0) {
+        stream_need(&u->stream, (size_t)rsp->need);
+    }
+    return n;
+}
+
 size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
     struct server *s = u->server;
@@ -105,15 +115,12 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         struct rsp rsp = {0};
         enum parse_rc rc = back->parse_rsp(&u->parser, r != NULL ? r->cmd : NULL, rest, &rsp);
         if (rc == PARSE_MORE) {
-            size_t n = r != NULL ? uplink_pass_start(u, r, b, rest, &rsp) : 0;
+            size_t n = uplink_more(u, r, b, rest, &rsp);
             used += n;
-            if (n > 0 && !u->passing) {
-                continue; /* the end of it was there as well */
+            if (n == 0 || u->passing) {
+                break;
             }
-            if (n == 0 && rsp.need > 0) {
-                stream_need(&u->stream, (size_t)rsp.need);
-            }
-            break;
+            continue; /* the end of it was there as well */
         }
         if (UNLIKELY(rc == PARSE_BAD)) {
             uplink_close(u, REASON_BAD_REPLY);
@@ -143,12 +150,8 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     metric_add(&s->stats.v[SERVER_responses], count);
     metric_add(&s->stats.v[SERVER_response_bytes], used);
     uplink_count(u);
-    if (UNLIKELY(u->state == UPLINK_CLOSED)) {
-        return in.n;
-    }
     if (UNLIKELY((u->state == UPLINK_SUSPECT || u->aside) && u->nsend + u->nwait == 0)) {
         uplink_close(u, REASON_IDLE);
-        return in.n;
     }
-    return used;
+    return UNLIKELY(u->state == UPLINK_CLOSED) ? in.n : used;
 }

@@ -124,7 +124,7 @@ void uplink_on_timer(struct timer *t) {
     int64_t now = uplink_now(u);
     int64_t timeout = u->server->pool->timeout;
     if (uplink_up(u) && UNLIKELY(stream_paused(&u->stream))) { /* the client is slow, and all that waits here is its own (uplink_pass.c) */
-        uplink_arm(u, now + timeout);
+        uplink_arm(u, timeout > 0 ? now + timeout : INT64_MAX);
         return;
     }
     uplink_expire_unsent(u, now);

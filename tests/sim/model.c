@@ -123,13 +123,13 @@ void model_say(struct sim_conn *c, const char *text) {
     sim_peer_send(c, slice_str(text));
 }
 
-static void say_int(struct sim_conn *c, int64_t v) {
+void model_say_int(struct sim_conn *c, int64_t v) {
     char t[40];
     snprintf(t, sizeof(t), ":%lld\r\n", (long long)v);
     model_say(c, t);
 }
 
-static void say_bulk(struct sim_conn *c, struct slice s) {
+void model_say_bulk(struct sim_conn *c, struct slice s) {
     char t[40];
     snprintf(t, sizeof(t), "$%zu\r\n", s.n);
     model_say(c, t);
@@ -146,7 +146,7 @@ static void say_value(struct model *m, struct sim_conn *c, struct slice key) {
         model_say(c, "$-1\r\n");
         return;
     }
-    say_bulk(c, slice(v, n));
+    model_say_bulk(c, slice(v, n));
     mem_free(v);
 }
 
@@ -194,7 +194,7 @@ static void count_keys(struct model *m, struct sim_conn *c, const struct slice *
         model_touched(m, a[i]);
         sum += slice_starts(a[i], "u:") || (del ? model_del(m, a[i]) : model_find(m, a[i]) != NULL);
     }
-    say_int(c, sum);
+    model_say_int(c, sum);
 }
 
 static bool word(struct slice a, const char *s) {
@@ -212,7 +212,7 @@ static void incr(struct model *m, struct sim_conn *c, struct slice key) {
     char t[32];
     int n = snprintf(t, sizeof(t), "%lld", (long long)++v);
     model_put(m, key, slice(t, (size_t)n), 0);
-    say_int(c, v);
+    model_say_int(c, v);
 }
 
 static void serve_keys(struct model *m, struct sim_conn *c, const struct slice *a, uint32_t n) {
@@ -293,7 +293,7 @@ static void serve_script(struct model *m, struct sim_conn *c, const struct slice
     if (load) {
         m->has_script[i] = true;
         model_digest(i, hex);
-        say_bulk(c, slice_str(hex));
+        model_say_bulk(c, slice_str(hex));
         return;
     }
     m->has_script[i] = m->has_script[i] || word(a[0], "eval");

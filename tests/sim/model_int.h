@@ -29,6 +29,8 @@ bool model_del(struct model *, struct slice key);
 bool model_get(struct model *, struct slice key, uint8_t **value, size_t *len, uint32_t *flags);
 void model_touched(struct model *, struct slice key);
 void model_say(struct sim_conn *, const char *text);
+void model_say_int(struct sim_conn *, int64_t);
+void model_say_bulk(struct sim_conn *, struct slice);
 /* Bytes of the whole request, 0: not there yet. Anything that is not an exact array of bulks fails the test. */
 size_t model_read_request(struct slice in, struct slice *args, uint32_t *nargs);
 void model_serve_redis(struct model *, struct model_conn *, struct sim_conn *, struct slice raw, const struct slice *args,

@@ -177,7 +177,6 @@ static void push(struct model *m, struct sim_conn *c, struct slice key, struct s
     uint8_t *v = NULL;
     size_t n = 0;
     int64_t count = 0;
-    char t[32];
     if (k != NULL) {
         append(&v, &n, slice(k->value, k->value_len));
     }
@@ -189,16 +188,7 @@ static void push(struct model *m, struct sim_conn *c, struct slice key, struct s
     model_put(m, key, slice(v, n), 0);
     mem_free(v);
     model_touched(m, element);
-    snprintf(t, sizeof(t), ":%lld\r\n", (long long)count);
-    model_say(c, t);
-}
-
-static void say_bulk(struct sim_conn *c, struct slice s) {
-    char t[32];
-    snprintf(t, sizeof(t), "$%zu\r\n", s.n);
-    model_say(c, t);
-    sim_peer_send(c, s);
-    model_say(c, "\r\n");
+    model_say_int(c, count);
 }
 
 /* The first element of a list as the answer of a pop; false: there is none. */
@@ -212,8 +202,8 @@ static bool pop(struct model *m, struct sim_conn *c, struct slice key) {
     append(&v, &n, slice(k->value, k->value_len));
     size_t end = (size_t)((uint8_t *)memchr(v, '\n', n) - v);
     model_say(c, "*2\r\n");
-    say_bulk(c, key);
-    say_bulk(c, slice(v, end));
+    model_say_bulk(c, key);
+    model_say_bulk(c, slice(v, end));
     if (m->opts.on_pop != NULL) {
         m->opts.on_pop(m->opts.ctx, slice(v, end));
     }
@@ -281,7 +271,7 @@ static void say_members(struct sim_conn *c, struct slice key) {
     char t[80];
     for (uint32_t i = 0; i < set_size(key); i++) {
         int n = snprintf(t, sizeof(t), "%.*s/%u", (int)min_size(key.n, 64), (const char *)key.p, i);
-        say_bulk(c, slice(t, (size_t)n));
+        model_say_bulk(c, slice(t, (size_t)n));
     }
 }
 
@@ -312,7 +302,7 @@ static void scan(struct model *m, struct sim_conn *c, const struct slice *a, uin
     }
     model_touched(m, pattern);
     model_say(c, slice_is(a[1], "0") ? "*2\r\n$2\r\n" PAGE_CURSOR "\r\n*1\r\n" : "*2\r\n$1\r\n0\r\n*1\r\n");
-    say_bulk(c, pattern);
+    model_say_bulk(c, pattern);
 }
 
 void model_hello(struct model *m, struct model_conn *mc, struct sim_conn *c, const struct slice *a, uint32_t n) {

@@ -65,4 +65,20 @@ static inline void parse_line(struct msg *m, const char *text) {
     assert_int_equal(parse_str(m, line), PARSE_DONE);
 }
 
+/* What becomes of a command line: its keys, or the answer without its line end. Stays until the next call. */
+static inline const char *judged(struct msg *m, const char *line) {
+    static char text[1024];
+    size_t n = 0;
+    parse_line(m, line);
+    text[0] = '\0';
+    if (m->route == ROUTE_REPLY) {
+        snprintf(text, sizeof text, "%.*s", (int)m->answer_len - 2, m->answer);
+        return text;
+    }
+    for (uint32_t i = 0; i < m->nkeys; i++) {
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s", i > 0 ? " " : "", (int)msg_key(m, i).n, (const char *)msg_key(m, i).p);
+    }
+    return text;
+}
+
 #endif

@@ -155,6 +155,20 @@ static inline void transcript_req(struct text *t, struct slice in, struct cuts c
     transcript_of(&proto_mc, t, in, cuts);
 }
 
+/* The same stream whole, and in pieces of `step` bytes (its first 64): the same transcript. */
+static inline void check_pieces(const struct proto *proto, struct slice in, size_t step) {
+    size_t at[64], ncuts = 0;
+    for (size_t i = step; i < in.n && ncuts < ARRAY_LEN(at); i += step) {
+        at[ncuts++] = i;
+    }
+    struct text whole = {0}, cut = {0};
+    transcript_of(proto, &whole, in, (struct cuts){0});
+    transcript_of(proto, &cut, in, (struct cuts){at, ncuts});
+    ASSERT(slice_eq(text_slice(&whole), text_slice(&cut)));
+    text_fini(&whole);
+    text_fini(&cut);
+}
+
 /* All replies of `in`, each to a request with the row `cmd`. pass_min > 0: what may pass is taken as it comes; what is told
  * stays the same. Returns how much was passed. */
 static inline size_t transcript_rsp(struct text *t, const struct cmd *cmd, struct slice in, struct cuts cuts, uint32_t pass_min) {

@@ -65,22 +65,6 @@ static void forget(struct taught *t) {
     shelf_fini(&t->shelf);
 }
 
-/* The keys, or the answer without its line end. */
-static const char *judged(struct msg *m, const char *line) {
-    static char text[1024];
-    size_t n = 0;
-    parse_line(m, line);
-    text[0] = '\0';
-    if (m->route == ROUTE_REPLY) {
-        snprintf(text, sizeof text, "%.*s", (int)m->answer_len - 2, m->answer);
-        return text;
-    }
-    for (uint32_t i = 0; i < m->nkeys; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s", i > 0 ? " " : "", (int)msg_key(m, i).n, (const char *)msg_key(m, i).p);
-    }
-    return text;
-}
-
 #define INDEX(n) "[flags [+RW] begin_search [type index spec [index " #n "]] find_keys "
 #define WORD(w, n) "[flags [+RW] begin_search [type keyword spec [keyword " #w " startfrom " #n "]] find_keys "
 #define RANGE(l, s, m) "[type range spec [lastkey " #l " keystep " #s " limit " #m "]]]"

@@ -8,21 +8,6 @@ extern const struct proto proto_mc;
 #define DENY(n) {.name = n, .kind = RULE_DENY}
 #define KEYS_AT(n, f, l, s, fl) {.name = n, .kind = RULE_ROW, .keys = RULE_RANGE, .first = f, .last = l, .step = s, .flags = fl}
 
-static const char *judged(struct msg *m, const char *line) {
-    static char text[600];
-    size_t n = 0;
-    parse_line(m, line);
-    text[0] = '\0';
-    if (m->route == ROUTE_REPLY) {
-        snprintf(text, sizeof text, "%.*s", (int)m->answer_len - 2, m->answer);
-        return text;
-    }
-    for (uint32_t i = 0; i < m->nkeys; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s", i > 0 ? " " : "", (int)msg_key(m, i).n, (const char *)msg_key(m, i).p);
-    }
-    return text;
-}
-
 static void test_redis(void **state) {
     static const struct rule v[] = {
         DENY("KEYS"),

@@ -163,7 +163,7 @@ real_tests() { # real_tests NAME DIR SECONDS ARGUMENT... (of pytest)
 # ------------------------------------------------------------------------------------------------------------ packages
 packages=("${BUILD_PACKAGES[@]}" clang libclang-rt-14-dev libcmocka-dev python3 python3-pytest python3-redis
     python3-pymemcache python3-pylibmc python3-hiredis ruby-dalli redis-server redis-tools memcached libmemcached-tools libhiredis-dev nutcracker
-    php-cli php-redis ruby-redis libredis-perl python3-celery python3-rq)
+    php-cli php-redis ruby-redis libredis-perl python3-celery python3-rq debhelper lintian logrotate)
 command -v npm >/dev/null || packages+=(npm)
 need_packages "$out/apt.log" "${packages[@]}" || echo "  going on with what is there"
 [ -x tests/real/node/install.sh ] && part node-packages 300 tests/real/node/install.sh
@@ -233,6 +233,20 @@ instructions() { # user-space instructions per request, against bench/instructio
         ;;
     esac
 }
+package() { # the Debian package: built, judged, installed, upgraded, removed
+    local begin=$SECONDS rc=0
+    wanted package || return 0
+    timeout -k 10 900 tools/check-package >"$out/package.log" 2>&1 || rc=$?
+    case $rc in
+    0) report package "$begin" "$(grep -c '^ok: ' "$out/package.log")" 0 0 ;;
+    77) skip package "$(tail -n 1 "$out/package.log")" ;;
+    *)
+        tail -n 25 "$out/package.log" | sed 's/^/    /'
+        report package "$begin" "$(grep -c '^ok: ' "$out/package.log")" 1 0
+        ;;
+    esac
+}
+package
 if build build-release gcc --buildtype=release -Dbench=true; then
     instructions
 else

@@ -35,16 +35,31 @@ static const char *base_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
+/* The second row is nutcracker's: its distributor chose the paths (meson_options.txt). */
+static const struct args_paths all_paths[] = {
+    {"/etc/kvmux/kvmux.yml", "", ""},
+    {KVMUX_NUTCRACKER_CONF, KVMUX_NUTCRACKER_LOG, KVMUX_NUTCRACKER_PID},
+};
+
+const struct args_paths *args_paths(const struct args *a) {
+    return &all_paths[a->drop_in];
+}
+
+static const char *path_or_none(const char *path) {
+    return path[0] != '\0' ? path : NULL;
+}
+
 static void set_defaults(struct args *a, const char *argv0) {
     bool drop_in = argv0 != NULL && strcmp(base_name(argv0), "nutcracker") == 0;
     *a = (struct args){
         .program = drop_in ? "nutcracker" : "kvmux",
         .drop_in = drop_in,
-        .conf_file = drop_in ? "conf/nutcracker.yml" : "/etc/kvmux/kvmux.yml",
         .log_level = LOG_NOTICE,
         .stats_addr = drop_in ? "0.0.0.0" : "127.0.0.1",
         .stats_port = 22222,
     };
+    a->conf_file = args_paths(a)->conf;
+    a->log_file = path_or_none(args_paths(a)->log);
 }
 
 /* Digits only. Any length: a number beyond 64 bits counts as the largest. */
@@ -155,7 +170,7 @@ static bool take_option(struct args *a, int option, int argc, char **argv) {
     case 'D': a->version = a->describe = true; return true;
     case 't': a->test = true; return true;
     case 'd': a->daemonize = true; return true;
-    case 'o': a->log_file = optarg[0] != '\0' ? optarg : NULL; return true;
+    case 'o': a->log_file = path_or_none(optarg); return true;
     case 'c': a->conf_file = optarg; return true;
     case 'p': a->pid_file = optarg; return true;
     case 'a': a->stats_addr = optarg; return true;
@@ -176,6 +191,9 @@ bool args_parse(struct args *a, int argc, char **argv) {
             args_put_usage(a);
             return false;
         }
+    }
+    if (a->daemonize && a->pid_file == NULL) {
+        a->pid_file = path_or_none(args_paths(a)->pid);
     }
     a->keys = argv + optind;
     a->nkeys = argc > optind ? argc - optind : 0;

@@ -6,6 +6,11 @@
 
 #define ARGS_THREADS_MAX 256
 
+/* Where things are when no option says so; "": nowhere. */
+struct args_paths {
+    const char *conf, *log, *pid; /* log: else standard error; pid: with -d only */
+};
+
 struct args {
     const char *program; /* "nutcracker" when run under that name, else "kvmux" */
     bool drop_in;        /* run as nutcracker: its defaults */
@@ -25,6 +30,8 @@ struct args {
 
 /* Fills `args` from argv. False after writing what is wrong, and the usage, to standard error. Points into argv. */
 bool args_parse(struct args *, int argc, char **argv);
+
+const struct args_paths *args_paths(const struct args *);
 
 /* To standard error, as nutcracker does. */
 void args_put_version(void);

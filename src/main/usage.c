@@ -13,6 +13,7 @@ void args_put_version(void) {
 }
 
 void args_put_usage(const struct args *a) {
+    const struct args_paths *p = args_paths(a);
     fprintf(stderr,
             "Usage: %s [-?hVdDt] [-v level] [-o log file] [-c conf file]" CRLF
             "       [-s stats port] [-a stats address] [-i stats interval] [-p pid file] [-m buffer size]" CRLF
@@ -25,18 +26,18 @@ void args_put_usage(const struct args *a) {
             "  -d, --daemonize        : run in the background" CRLF
             "  -D, --describe-stats   : list the fields of the statistics" CRLF
             "  -v, --verbose=N        : log level, 0 to 11 (default: 5)" CRLF
-            "  -o, --output=S         : log file (default: standard error)" CRLF
+            "  -o, --output=S         : log file (default: %s)" CRLF
             "  -c, --conf-file=S      : configuration file (default: %s)" CRLF
             "  -s, --stats-port=N     : port of the statistics (default: 22222)" CRLF
             "  -a, --stats-addr=S     : address or unix path of the statistics (default: %s)" CRLF
             "  -i, --stats-interval=N : accepted for compatibility; statistics are always fresh" CRLF
-            "  -p, --pid-file=S       : pid file (default: none)" CRLF
+            "  -p, --pid-file=S       : pid file (default: %s)" CRLF
             "  -m, --mbuf-size=N      : accepted for compatibility, 512 to 16777216 bytes" CRLF
             "      --threads N        : worker threads (default: %s)" CRLF
             "      --where POOL [KEY] : show the server of each key; keys also from standard input, one a line" CRLF
             "      --hex              : keys of --where are given in hexadecimal" CRLF "\n",
-            a->drop_in ? "conf/nutcracker.yml" : "/etc/kvmux/kvmux.yml", a->drop_in ? "0.0.0.0" : "127.0.0.1",
-            a->drop_in ? "1" : "one per core");
+            p->log[0] != '\0' ? p->log : "standard error", p->conf, a->drop_in ? "0.0.0.0" : "127.0.0.1",
+            p->pid[0] != '\0' ? p->pid : "none", a->drop_in ? "1" : "one per core");
 }
 
 static void put_rows(const char *title, const struct metric_row *rows, unsigned n) {

@@ -218,6 +218,16 @@ else
     skip tsan-tests "no build"
 fi
 
+# The back end of FreeBSD and macOS, over an imitation of kqueue.
+if build build-kqueue gcc "${debug[@]}" -Devents=kqueue; then
+    io_tests=$(meson test -C build-kqueue --list 2>/dev/null | grep -o 'unit-io-.*')
+    # shellcheck disable=SC2086
+    meson_tests unit-kqueue build-kqueue $limit $io_tests
+    real_tests real-kqueue build-kqueue $limit -k 'test_failover or test_large'
+else
+    skip kqueue-tests "no build"
+fi
+
 # What people run and measure.
 instructions() { # user-space instructions per request, against bench/instructions.json
     local begin=$SECONDS rc=0

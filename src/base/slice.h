@@ -49,4 +49,14 @@ static inline bool slice_starts(struct slice a, const char *prefix) {
     return a.n >= n && memcmp(a.p, prefix, n) == 0;
 }
 
+/* The last `c` in it; NULL: there is none. (Not all systems have memrchr.) */
+static inline const uint8_t *slice_last(struct slice a, char c) {
+    while (a.n > 0) {
+        if (a.p[--a.n] == (uint8_t)c) {
+            return a.p + a.n;
+        }
+    }
+    return NULL;
+}
+
 #endif

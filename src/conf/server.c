@@ -122,7 +122,7 @@ static bool make_server(const struct parts *p, struct conf_problems *ps, struct 
 
 /* Takes the text behind the last `sep` off `rest`; NULL when there is none. */
 static char *take_last(struct slice *rest, char sep) {
-    const uint8_t *at = memrchr(rest->p, sep, rest->n);
+    const uint8_t *at = slice_last(*rest, sep);
     if (at == NULL) {
         return NULL;
     }

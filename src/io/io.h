@@ -21,6 +21,7 @@ struct loop;
 /* Bufs for received bytes come from `pool`, which must outlive the loop. NULL: no descriptors. */
 struct loop *loop_new(struct bufpool *pool);
 void loop_free(struct loop **);       /* all streams, listeners and timers must be closed */
+const char *loop_backend(void);       /* how the system tells what is ready */
 int64_t loop_now(const struct loop *); /* usec, monotonic, read once per turn */
 int64_t loop_wall(const struct loop *); /* usec since the epoch */
 /* Waits until something happens, at most max_wait usec (-1: as long as it takes), then runs the callbacks that are due.

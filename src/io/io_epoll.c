@@ -21,6 +21,10 @@ static uint64_t tag(const void *p, enum watch_kind kind) {
     return (uint64_t)(uintptr_t)p | (uint64_t)kind;
 }
 
+const char *loop_backend(void) {
+    return "epoll";
+}
+
 struct backend *backend_new(void) {
     struct backend *b = mem_zalloc(sizeof *b);
     b->epoll = epoll_create1(EPOLL_CLOEXEC);

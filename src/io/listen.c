@@ -1,10 +1,9 @@
 #include "io/io_state.h"
+#include "io/sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,24 +14,19 @@
 
 /* ---- binding ---- */
 
-static int open_socket(const struct addr *a) {
-    return socket(a->sa.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-}
-
 static int sock_bind(int fd, const struct addr *a) {
     return bind(fd, (const struct sockaddr *)(const void *)&a->sa, a->len);
 }
 
 /* One TCP socket, bound. errno is set when it fails. */
 static int bind_tcp(const struct addr *a, bool share) {
-    int one = 1;
-    int fd = open_socket(a);
+    int fd = sock_open(a->sa.family);
     if (fd < 0) {
         return -1;
     }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     if (share) {
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+        sock_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     }
     if (sock_bind(fd, a) != 0) {
         int err = errno;
@@ -83,7 +77,7 @@ static enum reason unix_clear(const struct addr *a) {
     if (!S_ISSOCK(st.st_mode)) {
         return REASON_IN_USE;
     }
-    int fd = open_socket(a);
+    int fd = sock_open(a->sa.family);
     if (fd < 0) {
         return reason_of_errno(errno);
     }
@@ -101,7 +95,7 @@ static enum reason listen_unix(const struct addr *a, const struct bind_opts *o, 
     if (why != REASON_NONE) {
         return why;
     }
-    fds[0] = open_socket(a);
+    fds[0] = sock_open(a->sa.family);
     if (fds[0] < 0) {
         return reason_of_errno(errno);
     }
@@ -188,8 +182,7 @@ static void listener_pause(struct listener *l, int err) {
 
 void listener_on_ready(struct listener *l) {
     for (int i = 0; i < ACCEPTS_PER_TURN && l->fd >= 0; i++) {
-        int one = 1;
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = sock_accept(l->fd);
         if (fd < 0) {
             int err = errno;
             if (err == ECONNABORTED || err == EINTR) {
@@ -200,7 +193,7 @@ void listener_on_ready(struct listener *l) {
             }
             return;
         }
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* fails on a unix socket, harmlessly */
+        sock_set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* fails on a unix socket, harmlessly */
         l->fd_offered = fd;
         l->ops->on_accept(l, fd);
         if (l->fd_offered == fd) {

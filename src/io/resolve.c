@@ -6,6 +6,7 @@
 #include <ares.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/time.h>
 
 #define TRY_MSEC 2000
 #define TRIES 2

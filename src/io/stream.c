@@ -1,9 +1,8 @@
 #include "io/call.h"
 #include "io/io_state.h"
+#include "io/sock.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -302,16 +301,17 @@ void stream_on_ready(struct stream *s, unsigned ready) {
     if (s->flags & STREAM_OVER) {
         return;
     }
+    /* Noted first: kqueue tells the two directions apart, and the first bytes may come before "connected". */
+    if (ready & (READY_IN | READY_HUP | READY_ERR)) {
+        s->flags |= STREAM_READABLE | ((ready & (READY_HUP | READY_ERR)) ? STREAM_HUP : 0) |
+                    ((ready & READY_ERR) ? STREAM_ERROR : 0);
+    }
     if (s->state == STREAM_CONNECTING) {
         stream_connected(s, ready);
         ready &= ~(unsigned)READY_OUT; /* that was on_connect */
     }
     if (s->state != STREAM_OPEN) {
         return;
-    }
-    if (ready & (READY_IN | READY_HUP | READY_ERR)) {
-        s->flags |= STREAM_READABLE | ((ready & (READY_HUP | READY_ERR)) ? STREAM_HUP : 0) |
-                    ((ready & READY_ERR) ? STREAM_ERROR : 0);
     }
     if (UNLIKELY((ready & READY_HUP) && (s->flags & STREAM_PAUSED)) && s->ops->on_hup != NULL) {
         s->ops->on_hup(s);
@@ -346,31 +346,24 @@ static void stream_begin(struct stream *s, struct loop *loop, const struct strea
     *s = (struct stream){.loop = loop, .ops = ops, .fd = fd, .state = (uint8_t)state};
 }
 
-static void set_option(int fd, int level, int name, int value) {
-    setsockopt(fd, level, name, &value, sizeof value); /* an option that the system lacks is not worth a failure */
-}
-
 static void set_keepalive(int fd) {
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+    sock_keepalive(fd, 30, 10, 3);
 }
 
 enum reason stream_connect(struct loop *loop, struct stream *s, const struct stream_ops *ops, const struct addr *addr,
                            const struct connect_opts *opts) {
     ASSERT(s->state == STREAM_CLOSED);
-    int fd = socket(addr->sa.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = sock_open(addr->sa.family);
     if (fd < 0) {
         return reason_of_errno(errno);
     }
     if (!addr_is_unix(addr)) {
-        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        sock_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         if (opts->keepalive) {
             set_keepalive(fd);
         }
         if (opts->user_timeout_ms > 0) {
-            set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)opts->user_timeout_ms);
+            sock_user_timeout(fd, opts->user_timeout_ms);
         }
     }
     if (connect(fd, (const struct sockaddr *)(const void *)&addr->sa, addr->len) != 0 && errno != EINPROGRESS) {

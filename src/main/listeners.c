@@ -111,7 +111,7 @@ void listeners_give(struct listeners *l, unsigned index, struct worker *w) {
 void listeners_fini(struct listeners *l) {
     for (uint32_t i = 0; i < l->npaths; i++) {
         struct stat st;
-        if (stat(l->paths[i].path, &st) == 0 && st.st_dev == l->paths[i].dev && st.st_ino == l->paths[i].ino) {
+        if (stat(l->paths[i].path, &st) == 0 && (uint64_t)st.st_dev == l->paths[i].dev && st.st_ino == l->paths[i].ino) {
             unlink(l->paths[i].path);
         }
         mem_free(l->paths[i].path);

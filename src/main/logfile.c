@@ -41,7 +41,7 @@ bool logfile_reopen(void) {
     if (fd < 0) {
         return false;
     }
-    bool ok = dup3(fd, log_fd, O_CLOEXEC) >= 0;
+    bool ok = dup2(fd, log_fd) >= 0 && fcntl(log_fd, F_SETFD, FD_CLOEXEC) == 0;
     int why = errno;
     close(fd);
     errno = why;

@@ -36,8 +36,13 @@ static int say_failed(const struct args *a, const char *why) {
 }
 
 static unsigned count_cores(void) {
+    int n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+#ifdef CPU_COUNT
     cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (sched_getaffinity(0, sizeof set, &set) == 0) { /* those that we may use */
+        n = CPU_COUNT(&set);
+    }
+#endif
     return n < 1 ? 1 : n > ARGS_THREADS_MAX ? ARGS_THREADS_MAX : (unsigned)n;
 }
 

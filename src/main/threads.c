@@ -41,8 +41,19 @@ static void send_line(void *ctx, enum log_level level, struct slice line) {
     mailbox_post(control_mailbox(t->control), &m->mail);
 }
 
+static void name_thread(unsigned index) {
+    char name[24]; /* Linux takes 15 bytes: enough for ARGS_THREADS_MAX */
+    snprintf(name, sizeof name, "worker-%u", index);
+#ifdef __APPLE__
+    pthread_setname_np(name);
+#else
+    pthread_setname_np(pthread_self(), name);
+#endif
+}
+
 static void *run_worker(void *arg) {
     struct thread *self = arg;
+    name_thread((unsigned)(self - self->all->v));
     log_set_sink(send_line, self->all);
     while (worker_turn(self->worker, -1)) {
     }
@@ -52,7 +63,7 @@ static void *run_worker(void *arg) {
 
 static uint64_t random_seed(void) {
     uint64_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
+    if (getentropy(&seed, sizeof seed) != 0) {
         seed ^= (uint64_t)getpid(); /* only jitter depends on it */
     }
     return seed;
@@ -119,11 +130,6 @@ bool threads_start(struct threads *t) {
     for (unsigned i = 0; rc == 0 && i < t->n; i++) {
         rc = pthread_create(&t->v[i].id, NULL, run_worker, &t->v[i]);
         t->v[i].runs = rc == 0;
-        if (rc == 0) {
-            char name[24]; /* the system takes 15 bytes: enough for ARGS_THREADS_MAX */
-            snprintf(name, sizeof name, "worker-%u", i);
-            pthread_setname_np(t->v[i].id, name);
-        }
     }
     signals_unblock();
     if (rc != 0) {

@@ -1,5 +1,6 @@
 /* usage.c: what -h, -V and -D write. Lines of one block are separated by CR LF and a block ends in LF: so does nutcracker,
  * and scripts read it. */
+#include "io/io.h"
 #include "main/args.h"
 #include "stats/metric.h"
 
@@ -9,7 +10,7 @@
 #define CRLF "\r\n"
 
 void args_put_version(void) {
-    fputs("This is kvmux-" KVMUX_VERSION CRLF "async event backend: epoll" CRLF "\n", stderr);
+    fprintf(stderr, "This is kvmux-" KVMUX_VERSION CRLF "async event backend: %s" CRLF "\n", loop_backend());
 }
 
 void args_put_usage(const struct args *a) {

@@ -5,7 +5,7 @@
 /* The last line of a reply, with its CRLF. */
 static struct slice last_line(struct slice reply) {
     ASSERT(reply.n >= 2);
-    const uint8_t *before = memrchr(reply.p, '\n', reply.n - 1);
+    const uint8_t *before = slice_last(slice(reply.p, reply.n - 1), '\n');
     const uint8_t *from = before != NULL ? before + 1 : reply.p;
     return slice(from, (size_t)(reply.p + reply.n - from));
 }

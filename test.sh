@@ -172,6 +172,7 @@ need_packages "$out/apt.log" "${packages[@]}" || echo "  going on with what is t
 # ------------------------------------------------------------------------------------------------- what needs no build
 part layers 60 tools/check-layers
 part headers 120 tools/check-headers
+part log 60 tools/check-log
 
 # --------------------------------------------------------------------------------------------------- builds, each with its tests
 limit=600

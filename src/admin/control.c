@@ -201,7 +201,7 @@ static void control_read_mail(struct control *c) {
 
 static void control_on_drain_timer(struct timer *t) {
     struct control *c = CONTAINER_OF(t, struct control, drain_timer);
-    log_line(LOG_WARN, "drain_timeout msec=%lld: closing what is left", (long long)c->conf->drain_timeout);
+    log_line(LOG_WARN, "drain_timeout msec=%lld note=\"closing what is left\"", (long long)c->conf->drain_timeout);
     control_post_all(c, MAIL_STOP);
 }
 

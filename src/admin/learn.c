@@ -185,7 +185,7 @@ static void learn_commands(struct learn *l, struct slice reply) {
     }
     if (rows.dropped > 0) {
         metric_add(&l->control->pool_blocks[l->pool].v[POOL_dropped_commands], rows.dropped);
-        log_line(LOG_WARN, "commands_dropped pool=%s server=%s commands=%u: too many, or names that are too long",
+        log_line(LOG_WARN, "commands_dropped pool=%s server=%s commands=%u note=\"too many, or names that are too long\"",
                  conf_of(l)->name, server_of(l)->name, rows.dropped);
     }
     l->identity = l->heard;

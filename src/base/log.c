@@ -40,7 +40,7 @@ void log_line(enum log_level level, const char *format, ...) {
 bool log_pass(struct log_limit *l, int64_t now, int64_t period_usec, uint32_t burst) {
     if (l->passed == 0 || now - l->period_start >= period_usec) {
         if (l->dropped > 0) {
-            log_line(LOG_NOTICE, "log left_out=%u lines like the next one", l->dropped);
+            log_line(LOG_NOTICE, "lines_left_out count=%u note=\"of the kind of the next one\"", l->dropped);
         }
         *l = (struct log_limit){.period_start = now};
     }
@@ -75,7 +75,7 @@ const char *log_quote(char *to, size_t room, struct slice text) {
 }
 
 void assert_fail(const char *what, const char *file, int line) {
-    log_line(LOG_EMERG, "assertion failed: %s at %s:%d", what, file, line);
+    log_line(LOG_EMERG, "assertion_failed text=\"%s\" at=%s:%d", what, file, line);
     fprintf(stderr, "kvmux: assertion failed: %s at %s:%d\n", what, file, line);
     abort();
 }

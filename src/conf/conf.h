@@ -90,6 +90,7 @@ struct conf_problems {
 };
 void conf_problems_fini(struct conf_problems *);
 uint32_t conf_errors(const struct conf_problems *); /* how many are no warnings */
+void conf_problems_log(const struct conf_problems *, const char *file); /* one line each; any thread */
 
 /* Resolves a listen host that is a name: set by main to getaddrinfo, by tests to a table. False: `*why` says why. */
 typedef bool conf_resolve_fn(const char *host, uint16_t port, struct addr *, const char **why);

@@ -82,3 +82,16 @@ void conf_problems_fini(struct conf_problems *ps) {
     mem_free(ps->v);
     *ps = (struct conf_problems){0};
 }
+
+void conf_problems_log(const struct conf_problems *ps, const char *file) {
+    for (uint32_t i = 0; i < ps->n; i++) {
+        const struct conf_problem *p = &ps->v[i];
+        char text[LOG_LINE_MAX];
+        log_quote(text, sizeof text, slice_str(p->text));
+        if (p->warning) {
+            log_line(LOG_WARN, "config_warning at=%s:%u:%u text=\"%s\"", file, p->line, p->column, text);
+        } else {
+            log_line(LOG_ALERT, "config_error at=%s:%u:%u text=\"%s\"", file, p->line, p->column, text);
+        }
+    }
+}

@@ -1,7 +1,9 @@
 #include "main/args.h"
 
+
 #include "base/log.h"
 #include "base/num.h"
+#include "main/syslog.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -129,22 +131,54 @@ static bool take_where(struct args *a, const char *text) {
     return true;
 }
 
+static bool take_hex(struct args *a, const char *text) {
+    a->hex = true;
+    return true;
+}
+
+static bool take_log_format(struct args *a, const char *text) {
+    a->log_json = text != NULL && strcmp(text, "json") == 0;
+    if (text == NULL || (!a->log_json && strcmp(text, "text") != 0)) {
+        fprintf(stderr, "%s: option --log-format requires text or json\n", a->program);
+        return false;
+    }
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*take)(struct args *, const char *value); /* NULL: none was given */
+    bool has_value;
+} own_options[] = {
+    {"--hex", take_hex, false},
+    {"--log-format", take_log_format, true},
+    {"--threads", take_threads, true},
+    {"--where", take_where, true},
+};
+
 /* `word` is an option that getopt does not know. */
 static bool take_own(struct args *a, const char *word, int argc, char **argv) {
     const char *equals = strchr(word, '=');
-    size_t n = equals != NULL ? (size_t)(equals - word) : strlen(word);
-    struct slice name = slice(word, n);
-    if (slice_is(name, "--hex") && equals == NULL) {
-        a->hex = true;
-        return true;
+    struct slice name = slice(word, equals != NULL ? (size_t)(equals - word) : strlen(word));
+    for (size_t i = 0; i < ARRAY_LEN(own_options); i++) {
+        if (!slice_is(name, own_options[i].name) || (equals != NULL && !own_options[i].has_value)) {
+            continue;
+        }
+        const char *value = equals != NULL ? equals + 1 : own_options[i].has_value && optind < argc ? argv[optind++] : NULL;
+        return own_options[i].take(a, value);
     }
-    bool is_threads = slice_is(name, "--threads");
-    if (!is_threads && !slice_is(name, "--where")) {
-        fprintf(stderr, "%s: invalid option -- '%s'\n", a->program, word);
+    fprintf(stderr, "%s: invalid option -- '%s'\n", a->program, word);
+    return false;
+}
+
+static bool take_log(struct args *a, const char *text) {
+    a->log_file = path_or_none(text);
+    if (syslog_named(text) && !syslog_known(text)) {
+        fprintf(stderr, "%s: option -o %s: no such facility; syslog:daemon, syslog:user, syslog:local0 to syslog:local7\n", a->program,
+                text);
         return false;
     }
-    const char *value = equals != NULL ? equals + 1 : optind < argc ? argv[optind++] : NULL;
-    return is_threads ? take_threads(a, value) : take_where(a, value);
+    return true;
 }
 
 /* getopt returned '?': an option without its argument, or an unknown one. */
@@ -170,7 +204,7 @@ static bool take_option(struct args *a, int option, int argc, char **argv) {
     case 'D': a->version = a->describe = true; return true;
     case 't': a->test = true; return true;
     case 'd': a->daemonize = true; return true;
-    case 'o': a->log_file = path_or_none(optarg); return true;
+    case 'o': return take_log(a, optarg);
     case 'c': a->conf_file = optarg; return true;
     case 'p': a->pid_file = optarg; return true;
     case 'a': a->stats_addr = optarg; return true;

@@ -20,7 +20,8 @@ struct args {
     char **keys; /* of --where: what is left of argv */
     int nkeys;
     const char *conf_file;
-    const char *log_file; /* NULL: standard error */
+    const char *log_file; /* NULL: standard error; or "syslog:FACILITY" (syslog.h) */
+    bool log_json;
     const char *pid_file; /* NULL: none */
     int log_level;
     const char *stats_addr; /* a host, an address, or a path that starts with '/' */

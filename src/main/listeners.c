@@ -89,7 +89,7 @@ bool listeners_open(struct listeners *l, const struct conf *conf, const struct a
         if (!open_one(l, stats, &opts, &l->stats_fd, 1, why, room)) {
             return false;
         }
-        log_line(LOG_NOTICE, "listen stats address=%s", addr_text(stats, text, sizeof text));
+        log_line(LOG_NOTICE, "listen_stats address=%s", addr_text(stats, text, sizeof text));
     }
     int *fds = mem_alloc(workers * sizeof *fds);
     bool ok = true;

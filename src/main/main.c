@@ -19,16 +19,10 @@ static void put_problems(const struct args *a, const struct conf_problems *ps) {
 
 /* nutcracker's operators look for them in the log file. */
 static void log_problems(const struct args *a, const struct conf_problems *ps) {
-    if (a->log_file == NULL || !logfile_open(a->log_file)) {
-        return;
+    if (a->log_file != NULL && logfile_open(a)) {
+        conf_problems_log(ps, a->conf_file);
+        logfile_close();
     }
-    for (uint32_t i = 0; i < ps->n; i++) {
-        const struct conf_problem *p = &ps->v[i];
-        char text[LOG_LINE_MAX];
-        log_line(LOG_ALERT, "config_%s at=%s:%u:%u text=\"%s\"", p->warning ? "warning" : "error", a->conf_file, p->line,
-                 p->column, log_quote(text, sizeof text, slice_str(p->text)));
-    }
-    logfile_close();
 }
 
 static int test(const struct args *a, const struct conf *conf, const struct conf_problems *ps) {

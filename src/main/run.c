@@ -81,12 +81,7 @@ static bool find_stats(struct run *r, char *why, size_t room) {
 static void say_start(const struct run *r, const struct conf_problems *warnings) {
     log_line(LOG_NOTICE, "start version=" KVMUX_VERSION " pid=%d workers=%u config=%s pools=%u descriptors=%llu run_as=%s",
              (int)getpid(), r->workers, r->conf->file, r->conf->npools, raise_descriptors(), r->args->program);
-    for (uint32_t i = 0; i < warnings->n; i++) {
-        const struct conf_problem *p = &warnings->v[i];
-        char text[LOG_LINE_MAX];
-        log_line(LOG_WARN, "config_warning at=%s:%u:%u text=\"%s\"", r->conf->file, p->line, p->column,
-                 log_quote(text, sizeof text, slice_str(p->text)));
-    }
+    conf_problems_log(warnings, r->conf->file);
 }
 
 static bool boot(struct run *r, const struct conf_problems *warnings, char *why, size_t room) {
@@ -131,7 +126,7 @@ static void on_reopen(const char *name) {
     if (logfile_reopen()) {
         log_line(LOG_NOTICE, "signal name=%s action=reopen_log", name);
     } else {
-        log_line(LOG_ERROR, "signal name=%s action=reopen_log error=\"%s\": the old file stays in use", name,
+        log_line(LOG_ERROR, "signal name=%s action=reopen_log error=\"%s\" note=\"the old file stays in use\"", name,
                  strerror(errno));
     }
 }
@@ -172,7 +167,7 @@ int run(const struct args *a, struct conf **conf, const struct conf_problems *pr
     char why[WHY_MAX];
     int rc = 0;
     log_set_level(a->log_level);
-    if (!logfile_open(a->log_file)) {
+    if (!logfile_open(a)) {
         snprintf(why, sizeof why, "log file '%s': %s", a->log_file, strerror(errno));
         rc = say_failed(a, why);
     } else if (a->daemonize && !daemon_start(a->program)) {

@@ -18,7 +18,7 @@ void args_put_usage(const struct args *a) {
     fprintf(stderr,
             "Usage: %s [-?hVdDt] [-v level] [-o log file] [-c conf file]" CRLF
             "       [-s stats port] [-a stats address] [-i stats interval] [-p pid file] [-m buffer size]" CRLF
-            "       [--threads N] [--where pool [--hex] [key ...]]" CRLF CRLF "Options:" CRLF,
+            "       [--log-format F] [--threads N] [--where pool [--hex] [key ...]]" CRLF CRLF "Options:" CRLF,
             a->program);
     fprintf(stderr,
             "  -h, --help             : show this text" CRLF
@@ -27,13 +27,14 @@ void args_put_usage(const struct args *a) {
             "  -d, --daemonize        : run in the background" CRLF
             "  -D, --describe-stats   : list the fields of the statistics" CRLF
             "  -v, --verbose=N        : log level, 0 to 11 (default: 5)" CRLF
-            "  -o, --output=S         : log file (default: %s)" CRLF
+            "  -o, --output=S         : log file, or syslog:FACILITY (default: %s)" CRLF
             "  -c, --conf-file=S      : configuration file (default: %s)" CRLF
             "  -s, --stats-port=N     : port of the statistics (default: 22222)" CRLF
             "  -a, --stats-addr=S     : address or unix path of the statistics (default: %s)" CRLF
             "  -i, --stats-interval=N : accepted for compatibility; statistics are always fresh" CRLF
             "  -p, --pid-file=S       : pid file (default: %s)" CRLF
             "  -m, --mbuf-size=N      : accepted for compatibility, 512 to 16777216 bytes" CRLF
+            "      --log-format F     : text or json (default: text)" CRLF
             "      --threads N        : worker threads (default: %s)" CRLF
             "      --where POOL [KEY] : show the server of each key; keys also from standard input, one a line" CRLF
             "      --hex              : keys of --where are given in hexadecimal" CRLF "\n",

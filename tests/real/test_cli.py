@@ -1,4 +1,5 @@
 """Command line, files, signals, pid files (compat parts 1 and 2, design section 8)."""
+import json
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from harness import (HOST, KVMUX, NUTCRACKER, OK, PONG, TARGET, FakeServer, Process, Proxy, Raw, RedisServer, bulk, cpu_seconds, free_port, hold,
+from harness import (DEADLINE, HOST, KVMUX, NUTCRACKER, OK, PONG, TARGET, FakeServer, Process, Proxy, Raw, RedisServer, bulk, cpu_seconds, free_port, hold,
                      redis_pool, resp, sanitizer_report, spread, temp_dir, wait_until)
 
 kvmux_only = pytest.mark.kvmux_only
@@ -85,7 +86,7 @@ def test_help(option):
               "-s, --stats-port", "-a, --stats-addr", "-i, --stats-interval", "-p, --pid-file", "-m, --mbuf-size"):
         assert o in rest, o
     if TARGET == "kvmux":
-        for o in ("--threads", "--where", "--hex"):
+        for o in ("--threads", "--where", "--hex", "--log-format"):
             assert o in rest, o
 
 
@@ -642,6 +643,53 @@ def test_log_says_what_an_operator_needs():
             px.wait_log(re.escape(s.name), "the server")
             line = px.wait_log(r"(?m)^.*%s.*$" % re.escape(s.name)).group(0)
             assert re.search(r"\b\w+=\S+", line), line
+
+
+@kvmux_only
+def test_log_as_json():
+    with RedisServer() as s:
+        with Proxy({"p": redis_pool([s])}, flags=["--log-format", "json"]) as px:
+            with px.client() as c:
+                s.kill9()
+                wait_until(lambda: c.cmd("GET", "a").startswith(b"-ERR"), "the failure")
+            px.wait_log("connect_failed|server_failed")
+            lines = [json.loads(line) for line in px.log_text().splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", x["time"]) and x["level"] and x["event"] for x in lines)
+    start = next(x for x in lines if x["event"] == "start")
+    assert start["level"] == "notice" and start["pid"] == px.pid and start["pools"] == 1
+    failed = next(x for x in lines if x["event"] in ("connect_failed", "server_failed"))
+    assert failed["pool"] == "p" and failed["server"] == s.name and failed["reason"]
+
+
+@kvmux_only
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_to_syslog(redis_alone, form):
+    if os.path.exists("/dev/log") or not os.access("/dev", os.W_OK):
+        pytest.skip("this system has a syslog of its own, or /dev is not ours")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        syslog.bind("/dev/log")
+        try:
+            syslog.settimeout(DEADLINE)
+            # A later -o counts; the harness gives one of its own.
+            with Proxy({"p": redis_pool([redis_alone])}, flags=["-o", "syslog:local3", "--log-format", form]) as px:
+                line = ""
+                while not re.search(r'listen( pool=|")', line):
+                    line = syslog.recv(4096).decode()
+        finally:
+            os.unlink("/dev/log")
+    m = re.match(r"<(\d+)>.*kvmux\[%d\]: (.*)" % px.pid, line)
+    assert m and int(m.group(1)) == (16 + 3) * 8 + 5, line  # facility local3, level notice
+    assert json.loads(m.group(2))["event"] == "listen" if form == "json" else m.group(2).startswith("listen "), line
+
+
+@kvmux_only
+@pytest.mark.parametrize("args,text", [
+    (["--log-format", "xml"], r"option --log-format requires text or json"), (["--log-format"], r"option --log-format requires text or json"),
+    (["-o", "syslog:mars"], r"option -o syslog:mars: no such facility"),
+])
+def test_wrong_log_option(good, args, text):
+    r = run("-c", good, *args)
+    assert r.rc == 1 and re.match(SELF + text, r.err), r.err
 
 
 def listening_addresses(port):

@@ -87,7 +87,7 @@ static void test_limit(void **state) {
     assert_false(log_pass(&l, 1099, 100, 3));
     assert_true(log_pass(&l, 1100, 100, 3));
     assert_int_equal(s.lines, 1);
-    assert_string_equal(s.last, "log left_out=8 lines like the next one");
+    assert_string_equal(s.last, "lines_left_out count=8 note=\"of the kind of the next one\"");
     assert_true(log_pass(&l, 1300, 100, 3));
     assert_int_equal(s.lines, 1);
     log_set_sink(NULL, NULL);

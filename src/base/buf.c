@@ -42,25 +42,18 @@ void bufpool_fini(struct bufpool *p) {
     }
 }
 
-struct buf *buf_new(struct bufpool *p, size_t cap) {
-    uint32_t k = 0;
-    while (k < BUF_CLASSES && class_cap[k] < cap) {
-        k++;
-    }
-    struct buf *b = NULL;
-    if (k < BUF_CLASSES && p->free[k] != NULL) {
-        b = p->free[k];
-        p->free[k] = (struct buf *)(void *)b->pool;
-        p->nfree[k]--;
-    } else {
-        size_t room = k < BUF_CLASSES ? class_cap[k] : cap;
-        b = cap > ((size_t)1 << 20) ? mem_try(sizeof *b + room) : mem_alloc(sizeof *b + room);
-        if (b == NULL) {
-            return NULL;
-        }
+/* Memory for a buf of class k, or of an odd size. */
+static __attribute__((noinline)) struct buf *buf_alloc(uint32_t k, size_t cap) {
+    size_t room = k < BUF_CLASSES ? class_cap[k] : cap;
+    struct buf *b = cap > ((size_t)1 << 20) ? mem_try(sizeof *b + room) : mem_alloc(sizeof *b + room);
+    if (b != NULL) {
         b->cap = room;
         b->klass = k;
     }
+    return b;
+}
+
+static struct buf *buf_begin(struct bufpool *p, struct buf *b) {
     b->refs = 1;
     b->len = 0;
     b->pool = p;
@@ -69,6 +62,21 @@ struct buf *buf_new(struct bufpool *p, size_t cap) {
         p->peak = p->used;
     }
     return b;
+}
+
+struct buf *buf_new(struct bufpool *p, size_t cap) {
+    uint32_t k = 0;
+    while (k < BUF_CLASSES && class_cap[k] < cap) {
+        k++;
+    }
+    if (LIKELY(k < BUF_CLASSES && p->free[k] != NULL)) {
+        struct buf *b = p->free[k];
+        p->free[k] = (struct buf *)(void *)b->pool;
+        p->nfree[k]--;
+        return buf_begin(p, b);
+    }
+    struct buf *b = buf_alloc(k, cap);
+    return b != NULL ? buf_begin(p, b) : NULL;
 }
 
 struct buf *buf_grow(struct buf **b, size_t cap) {
@@ -102,7 +110,7 @@ void buf_free(struct buf *b) {
     mem_free(b);
 }
 
-void rope_fini(struct rope *r) {
+void rope_fini_many(struct rope *r) {
     for (uint32_t i = 0; i < r->n; i++) {
         buf_unref(&rope_span(r, i)->buf);
     }
@@ -131,6 +139,8 @@ void rope_consume(struct rope *r, size_t n) {
     if (n > 0) {
         r->one.off += (uint32_t)n;
         r->one.len -= (uint32_t)n;
+    } else if (r->n == 0) {
+        r->one.len = 0;
     }
 }
 
@@ -171,22 +181,31 @@ void rope_add_all(struct rope *to, struct rope *from) {
     }
 }
 
+/* Room for n bytes behind what the stage has. The first chunk of a batch is small; a batch that outgrows it gets large ones. */
+static __attribute__((noinline)) void stage_open(struct stage *st, size_t n) {
+    size_t cap = st->buf == NULL ? 1 : class_cap[1];
+    buf_unref(&st->buf);
+    st->buf = buf_new(st->pool, max_size(cap, n));
+    ASSERT(st->buf != NULL); /* callers copy small things only */
+}
+
 void rope_add_copy(struct rope *r, struct stage *st, struct slice in) {
     if (in.n == 0) {
         return;
     }
-    struct buf *b = st->buf;
-    if (b == NULL || b->cap - b->len < in.n) {
-        /* The first chunk of a batch is small; a batch that outgrows it gets large ones. */
-        size_t cap = b == NULL ? 1 : class_cap[1];
-        buf_unref(&st->buf);
-        b = st->buf = buf_new(st->pool, max_size(cap, in.n));
-        ASSERT(b != NULL); /* callers copy small things only */
+    if (UNLIKELY(st->buf == NULL || st->buf->cap - st->buf->len < in.n)) {
+        stage_open(st, in.n);
     }
+    struct buf *b = st->buf;
     size_t off = b->len;
-    memcpy(b->data + off, in.p, in.n);
     b->len += in.n;
-    rope_add_ref(r, b, off, in.n);
+    if (LIKELY(r->n == 0)) {
+        r->one = (struct span){buf_ref(b), (uint32_t)off, (uint32_t)in.n};
+        r->n = 1;
+    } else {
+        rope_add_ref(r, b, off, in.n);
+    }
+    memcpy(b->data + off, in.p, in.n);
 }
 
 void rope_add(struct rope *r, struct stage *st, struct buf *b, struct slice in) {
@@ -197,7 +216,7 @@ void rope_add(struct rope *r, struct stage *st, struct buf *b, struct slice in) 
     }
 }
 
-size_t rope_len(const struct rope *r) {
+size_t rope_len_many(const struct rope *r) {
     size_t n = 0;
     for (uint32_t i = 0; i < r->n; i++) {
         n += rope_span((struct rope *)r, i)->len;

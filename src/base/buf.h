@@ -61,12 +61,12 @@ struct span {
     uint32_t off, len;
 };
 
-/* One span is held inside: nearly every message is one. A rope of zeroes is an empty rope. */
+/* One span is held inside: nearly every message is one. A rope of zeroes is an empty rope, and `one` is zero when it is empty. */
 struct rope {
     struct span one;
     struct span *more;
     uint32_t n;   /* spans */
-    uint32_t cap; /* allocated in `more` */
+    uint32_t cap; /* allocated in `more`; 0: `one` is all there is */
 };
 
 struct stage {
@@ -78,7 +78,16 @@ struct stage {
  * read buffer for a few bytes). */
 #define ROPE_REF_MIN 8192
 
-void rope_fini(struct rope *);
+void rope_fini_many(struct rope *);
+static inline void rope_fini(struct rope *r) {
+    if (UNLIKELY(r->cap > 0)) {
+        rope_fini_many(r);
+        return;
+    }
+    buf_unref(&r->one.buf);
+    r->one.len = 0;
+    r->n = 0;
+}
 void rope_move(struct rope *to, struct rope *from); /* `to` must be empty; `from` becomes empty */
 void rope_consume(struct rope *, size_t n); /* lets go of the first n bytes */
 void rope_add_ref(struct rope *, struct buf *, size_t off, size_t len);
@@ -95,7 +104,10 @@ static inline struct slice span_slice(const struct span *s) {
     return slice(s->buf->data + s->off, s->len);
 }
 
-size_t rope_len(const struct rope *);
+size_t rope_len_many(const struct rope *);
+static inline size_t rope_len(const struct rope *r) {
+    return LIKELY(r->cap == 0) ? r->one.len : rope_len_many(r);
+}
 /* All bytes of a rope in one piece: the rope's own if it has one span, else a copy that replaces the spans.
  * *b is the buf that holds them. */
 struct slice rope_flat(struct rope *, struct bufpool *, struct buf **b);

@@ -88,7 +88,7 @@ struct connect_opts {
  * is closed and no callback comes). */
 enum reason stream_connect(struct loop *, struct stream *, const struct stream_ops *, const struct addr *,
                            const struct connect_opts *);
-/* Writes as much as fits. Returns the number of bytes taken; when short, on_room comes later. Errors come through
+/* Writes as much as fits of n >= 1 pieces. Returns the number of bytes taken; when short, on_room comes later. Errors come through
  * on_error in a later turn (the return value is then 0), behind bytes that had arrived before. */
 size_t stream_send(struct stream *, const struct iovec *, int n);
 /* Stops and restarts reading. While paused a FIN waits with the bytes before it, but the death of the connection (a

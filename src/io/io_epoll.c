@@ -9,6 +9,10 @@
 
 #define EVENTS_MAX 512
 
+_Static_assert(READY_IN == (int)EPOLLIN && READY_OUT == (int)EPOLLOUT && READY_ERR == (int)EPOLLERR &&
+                   READY_HUP == (int)(EPOLLHUP | EPOLLRDHUP),
+               "events are passed on as they are");
+
 /* An event carries the object's address; the two low bits, free in any aligned pointer, say what it is. A resolver's
  * descriptor is carried as a number. */
 struct backend {
@@ -74,8 +78,7 @@ void backend_unwatch(struct backend *b, int fd) {
 }
 
 void backend_watch_resolver(struct backend *b, int fd, unsigned want) {
-    struct epoll_event e = {.data.u64 = (uint64_t)fd << 2 | WATCH_RESOLVER};
-    e.events = ((want & READY_IN) ? (uint32_t)EPOLLIN : 0u) | ((want & READY_OUT) ? (uint32_t)EPOLLOUT : 0u);
+    struct epoll_event e = {.events = want, .data.u64 = (uint64_t)fd << 2 | WATCH_RESOLVER};
     if (want == 0) {
         epoll_ctl(b->epoll, EPOLL_CTL_DEL, fd, NULL);
     } else if (epoll_ctl(b->epoll, EPOLL_CTL_MOD, fd, &e) != 0 && errno == ENOENT) {
@@ -85,18 +88,16 @@ void backend_watch_resolver(struct backend *b, int fd, unsigned want) {
 
 static void backend_dispatch(struct backend *b, struct loop *loop, const struct epoll_event *e) {
     void *object = (void *)(uintptr_t)(e->data.u64 & ~UINT64_C(3));
-    unsigned ready = ((e->events & EPOLLIN) ? READY_IN : 0u) | ((e->events & EPOLLOUT) ? READY_OUT : 0u) |
-                     ((e->events & (EPOLLRDHUP | EPOLLHUP)) ? READY_HUP : 0u) | ((e->events & EPOLLERR) ? READY_ERR : 0u);
     switch ((enum watch_kind)(e->data.u64 & 3)) {
     case WATCH_STREAM:
-        stream_on_ready(object, ready);
+        stream_on_ready(object, e->events);
         break;
     case WATCH_LISTENER:
         listener_on_ready(object);
         break;
     case WATCH_RESOLVER:
         if (loop->resolver_fn != NULL) {
-            loop->resolver_fn(loop->resolver_ctx, (int)(e->data.u64 >> 2), ready);
+            loop->resolver_fn(loop->resolver_ctx, (int)(e->data.u64 >> 2), e->events);
         }
         break;
     case WATCH_WAKE: {

@@ -8,12 +8,12 @@
 /* What a descriptor that the back end watches belongs to. */
 enum watch_kind { WATCH_STREAM, WATCH_LISTENER, WATCH_RESOLVER, WATCH_WAKE };
 
-/* Readiness, in the back end's own terms translated. */
+/* Readiness. The values are epoll's, so that there nothing has to be translated. */
 enum {
-    READY_IN = 1u << 0,
-    READY_OUT = 1u << 1,
-    READY_HUP = 1u << 2, /* the peer closed its side: read on until the end */
-    READY_ERR = 1u << 3,
+    READY_IN = 0x1,
+    READY_OUT = 0x4,
+    READY_ERR = 0x8,
+    READY_HUP = 0x2010, /* one bit or both: the peer closed its side: read on until the end */
 };
 
 typedef void watch_fn(void *ctx, int fd, unsigned ready);

@@ -111,7 +111,7 @@ static bool stream_show(struct stream *s, struct buf *b, struct slice in, size_t
 }
 
 /* Shows bytes that lie in the shared buf. False: the stream was closed meanwhile. */
-static bool stream_show_shared(struct stream *s, struct buf *b, size_t off, size_t len) {
+static inline bool stream_show_shared(struct stream *s, struct buf *b, size_t off, size_t len) {
     size_t used;
     if (!stream_show(s, b, slice(b->data + off, len), &used)) {
         return false;
@@ -297,7 +297,7 @@ static void stream_run(struct stream *s) {
     }
 }
 
-void stream_on_ready(struct stream *s, unsigned ready) {
+static __attribute__((noinline)) void stream_on_news(struct stream *s, unsigned ready) {
     if (s->flags & STREAM_OVER) {
         return;
     }
@@ -327,6 +327,15 @@ void stream_on_ready(struct stream *s, unsigned ready) {
         }
     }
     stream_run(s);
+}
+
+void stream_on_ready(struct stream *s, unsigned ready) {
+    if (LIKELY((ready & ~(unsigned)READY_OUT) == READY_IN && s->flags == 0 && s->state == STREAM_OPEN)) {
+        s->flags = STREAM_READABLE; /* bytes, and nothing else that is new or owed: nearly every event */
+        stream_read(s);
+    } else {
+        stream_on_news(s, ready);
+    }
 }
 
 void stream_on_left_over(struct stream *s) {
@@ -393,16 +402,21 @@ void stream_accept(struct listener *l, int fd, struct stream *s, const struct st
 }
 
 size_t stream_send(struct stream *s, const struct iovec *iov, int n) {
-    ASSERT(s->state == STREAM_OPEN);
+    ASSERT(s->state == STREAM_OPEN && n > 0);
     if (UNLIKELY(s->flags & (STREAM_FAILED | STREAM_OVER))) {
         return 0;
     }
-    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
-    size_t total = 0;
-    for (int i = 0; i < n; i++) {
-        total += iov[i].iov_len;
+    size_t total = iov->iov_len;
+    ssize_t sent;
+    if (LIKELY(n == 1)) {
+        sent = call_send(s->fd, iov->iov_base, total, MSG_NOSIGNAL);
+    } else {
+        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
+        for (int i = 1; i < n; i++) {
+            total += iov[i].iov_len;
+        }
+        sent = call_sendmsg(s->fd, &m, MSG_NOSIGNAL);
     }
-    ssize_t sent = n == 1 ? call_send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL) : call_sendmsg(s->fd, &m, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
         stream_owe_error(s, reason_of_errno(errno));
         return 0;

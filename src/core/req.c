@@ -33,6 +33,14 @@ static void req_free(struct req *r) {
     freelist_put(&r->pool->worker->reqs, r);
 }
 
+/* Its reply, complete, waits in the FIFO of its client. */
+static inline void req_ready(struct req *r) {
+    size_t len = rope_len(&r->bytes);
+    r->client->bytes += len;
+    r->client->owed += len;
+    client_wake(r->client);
+}
+
 /* An answered part has told its fan all it knew; an answered whole waits in its client's FIFO. */
 static void req_settle(struct req *r) {
     if (r->flags & REQ_PART) {
@@ -47,17 +55,14 @@ static void req_settle(struct req *r) {
         lease_settle(r->client);
     }
     if (r->client != NULL) {
-        size_t len = rope_len(&r->bytes);
-        r->client->bytes += len;
-        r->client->owed += len;
-        client_wake(r->client);
+        req_ready(r);
     } else if (r->uplink == NULL) {
         req_free(r);
     }
 }
 
-void req_done(struct req *r) {
-    ASSERT(r->state != REQ_DONE);
+/* More is to be done than to let the client know. */
+static __attribute__((noinline)) void req_done_fully(struct req *r) {
     if (r->flags & REQ_SILENT) {
         rope_fini(&r->bytes);
     }
@@ -65,6 +70,16 @@ void req_done(struct req *r) {
         fan_part_done(r);
     }
     req_settle(r);
+}
+
+void req_done(struct req *r) {
+    ASSERT(r->state != REQ_DONE);
+    if (LIKELY(r->client != NULL && !(r->flags & (REQ_PART | REQ_SILENT | REQ_LEASE)))) {
+        r->state = REQ_DONE;
+        req_ready(r);
+    } else {
+        req_done_fully(r);
+    }
 }
 
 void req_streamed(struct req *r) {

@@ -53,7 +53,18 @@ static __attribute__((noinline)) struct buf *buf_alloc(uint32_t k, size_t cap) {
     return b;
 }
 
-static struct buf *buf_begin(struct bufpool *p, struct buf *b) {
+static inline struct buf *buf_take(struct bufpool *p, size_t cap) {
+    uint32_t k = 0;
+    while (k < BUF_CLASSES && class_cap[k] < cap) {
+        k++;
+    }
+    struct buf *b = k < BUF_CLASSES ? p->free[k] : NULL;
+    if (LIKELY(b != NULL)) {
+        p->free[k] = (struct buf *)(void *)b->pool;
+        p->nfree[k]--;
+    } else if ((b = buf_alloc(k, cap)) == NULL) {
+        return NULL;
+    }
     b->refs = 1;
     b->len = 0;
     b->pool = p;
@@ -65,18 +76,7 @@ static struct buf *buf_begin(struct bufpool *p, struct buf *b) {
 }
 
 struct buf *buf_new(struct bufpool *p, size_t cap) {
-    uint32_t k = 0;
-    while (k < BUF_CLASSES && class_cap[k] < cap) {
-        k++;
-    }
-    if (LIKELY(k < BUF_CLASSES && p->free[k] != NULL)) {
-        struct buf *b = p->free[k];
-        p->free[k] = (struct buf *)(void *)b->pool;
-        p->nfree[k]--;
-        return buf_begin(p, b);
-    }
-    struct buf *b = buf_alloc(k, cap);
-    return b != NULL ? buf_begin(p, b) : NULL;
+    return buf_take(p, cap);
 }
 
 struct buf *buf_grow(struct buf **b, size_t cap) {
@@ -145,7 +145,7 @@ void rope_consume(struct rope *r, size_t n) {
 }
 
 /* Takes the reference that the caller holds on `b`. */
-static void rope_push(struct rope *r, struct buf *b, size_t off, size_t len) {
+static __attribute__((noinline)) void rope_push(struct rope *r, struct buf *b, size_t off, size_t len) {
     ASSERT(off + len <= UINT32_MAX);
     if (r->n > 0 && r->n - 1 >= r->cap) {
         r->cap = r->cap == 0 ? 4 : r->cap * 2;
@@ -181,30 +181,43 @@ void rope_add_all(struct rope *to, struct rope *from) {
     }
 }
 
-/* Room for n bytes behind what the stage has. The first chunk of a batch is small; a batch that outgrows it gets large ones. */
-static __attribute__((noinline)) void stage_open(struct stage *st, size_t n) {
-    size_t cap = st->buf == NULL ? 1 : class_cap[1];
-    buf_unref(&st->buf);
-    st->buf = buf_new(st->pool, max_size(cap, n));
-    ASSERT(st->buf != NULL); /* callers copy small things only */
+static inline void rope_begin(struct rope *r, struct buf *b, size_t off, size_t len) {
+    r->one = (struct span){buf_ref(b), (uint32_t)off, (uint32_t)len};
+    r->n = 1;
 }
 
-void rope_add_copy(struct rope *r, struct stage *st, struct slice in) {
-    if (in.n == 0) {
-        return;
-    }
-    if (UNLIKELY(st->buf == NULL || st->buf->cap - st->buf->len < in.n)) {
-        stage_open(st, in.n);
-    }
+/* Not the first bytes of a message, or there is no room for them. The first chunk of a batch is small; a batch that outgrows it
+ * gets large ones. */
+static __attribute__((noinline)) void rope_add_more(struct rope *r, struct stage *st, struct slice in) {
     struct buf *b = st->buf;
+    if (b == NULL || b->cap - b->len < in.n) {
+        size_t cap = b == NULL ? 1 : class_cap[1];
+        buf_unref(&st->buf);
+        b = st->buf = buf_take(st->pool, max_size(cap, in.n));
+        ASSERT(b != NULL); /* callers copy small things only */
+    }
     size_t off = b->len;
     b->len += in.n;
-    if (LIKELY(r->n == 0)) {
-        r->one = (struct span){buf_ref(b), (uint32_t)off, (uint32_t)in.n};
-        r->n = 1;
+    memcpy(b->data + off, in.p, in.n);
+    if (r->n == 0) {
+        rope_begin(r, b, off, in.n);
     } else {
         rope_add_ref(r, b, off, in.n);
     }
+}
+
+void rope_add_copy(struct rope *r, struct stage *st, struct slice in) {
+    struct buf *b = st->buf;
+    if (in.n == 0) {
+        return;
+    }
+    if (UNLIKELY(r->n > 0 || b == NULL || b->cap - b->len < in.n)) {
+        rope_add_more(r, st, in);
+        return;
+    }
+    size_t off = b->len;
+    b->len += in.n;
+    rope_begin(r, b, off, in.n);
     memcpy(b->data + off, in.p, in.n);
 }
 

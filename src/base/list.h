@@ -47,10 +47,13 @@ static inline struct list *list_first(const struct list *l) {
 }
 
 static inline struct list *list_pop(struct list *l) {
-    struct list *m = list_first(l);
-    if (m != NULL) {
-        list_remove(m);
+    struct list *m = l->next;
+    if (m == l) {
+        return NULL;
     }
+    l->next = m->next;
+    m->next->prev = l;
+    m->prev = m->next = NULL;
     return m;
 }
 

@@ -239,19 +239,19 @@ static bool recv_tail(struct stream *s) {
     return go_on;
 }
 
-/* SHOW: resumed inside on_recv, which comes again before anything new does. */
+/* Not when closed: then it has no flags. SHOW: resumed inside on_recv, which comes again before anything new does. */
+static inline bool stream_readable(const struct stream *s) {
+    return (s->flags & (STREAM_READABLE | STREAM_PAUSED | STREAM_SHOW)) == STREAM_READABLE;
+}
+
 static void stream_read(struct stream *s) {
-    const unsigned all = STREAM_READABLE | STREAM_PAUSED | STREAM_SHOW;
-    for (int i = 0; s->state == STREAM_OPEN && (s->flags & all) == STREAM_READABLE; i++) {
-        if (i == RECVS_PER_TURN) {
-            stream_left_over(s);
-            return;
-        }
+    for (int i = 0; i < RECVS_PER_TURN; i++) {
         bool large = s->tail != NULL && (s->need > TAIL_SMALL || s->tail->len > TAIL_SMALL);
-        if (!(large ? recv_tail(s) : recv_shared(s))) {
+        if (!(large ? recv_tail(s) : recv_shared(s)) || !stream_readable(s)) {
             return;
         }
     }
+    stream_left_over(s);
 }
 
 /* ---- events ---- */
@@ -290,7 +290,9 @@ static void stream_run(struct stream *s) {
             return;
         }
     }
-    stream_read(s);
+    if (stream_readable(s)) {
+        stream_read(s);
+    }
     if (UNLIKELY(s->flags & STREAM_ERROR) && s->state == STREAM_OPEN &&
         ((s->flags & STREAM_PAUSED) || !(s->flags & (STREAM_READABLE | STREAM_SHOW)))) {
         stream_fail(s, stream_sock_error(s));

@@ -227,7 +227,7 @@ static struct uplink *server_open(struct profile *p, uint32_t slot, enum reason 
 }
 
 /* Of what is queued: channels that feeds have not asked for yet. There may be many, and nobody's request stands behind them. */
-static uint64_t server_asks(const struct server *s) {
+static __attribute__((noinline)) uint64_t server_asks(const struct server *s) {
     uint64_t n = 0;
     LIST_EACH(&s->pool->channel_sets, l) {
         const struct uplink *u = CONTAINER_OF(l, struct channels, link)->feeds[s->index].uplink;
@@ -242,32 +242,39 @@ static bool server_full(const struct server *s) {
     return UNLIKELY(s->nqueued >= limit) && s->nqueued - server_asks(s) >= limit;
 }
 
-struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t key, enum reason *why) {
-    uint32_t slot = nslots(s) == 1 || c == NULL ? 0 : c->id % nslots(s);
-    if (UNLIKELY(server_full(s))) {
+/* Whatever is not just there. */
+static __attribute__((noinline)) struct uplink *server_find_uplink(struct server *s, const struct client *c, uint64_t key, uint32_t slot,
+                                                                   enum reason *why) {
+    if (server_full(s)) {
         *why = REASON_QUEUE_FULL;
         return NULL;
     }
-    if (UNLIKELY(s->nsuspects + s->naside > 0 && c != NULL)) {
-        struct uplink *pinned = server_pinned(s, c);
-        if (pinned != NULL) {
-            return pinned;
-        }
+    struct uplink *pinned = s->nsuspects + s->naside > 0 && c != NULL ? server_pinned(s, c) : NULL;
+    if (pinned != NULL) {
+        return pinned;
     }
     struct profile *p = server_profile(s, key);
-    if (UNLIKELY(p == NULL)) {
+    if (p == NULL) {
         *why = REASON_PROFILES;
         return NULL;
     }
-    struct uplink *u = p->slots[slot];
-    if (LIKELY(u != NULL)) {
-        return u;
-    }
-    u = server_open(p, slot, why);
-    if (u != NULL) {
+    if (p->slots[slot] == NULL) {
+        struct uplink *u = server_open(p, slot, why);
+        if (u == NULL) {
+            return NULL;
+        }
         p->slots[slot] = u;
     }
-    return u;
+    return p->slots[slot];
+}
+
+struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t key, enum reason *why) {
+    uint32_t slot = nslots(s) == 1 || c == NULL ? 0 : c->id % nslots(s);
+    struct uplink *u = s->base.slots[slot];
+    if (LIKELY(key == s->base.key && u != NULL && s->nsuspects + s->naside == 0 && !server_full(s))) {
+        return u;
+    }
+    return server_find_uplink(s, c, key, slot, why);
 }
 
 /* A new connection that is in no slot. */

@@ -213,7 +213,6 @@ static void client_retire(struct client *c, size_t sent) {
         c->nreqs--;
         c->bytes -= len + r->size;
         c->owed -= len;
-        rope_fini(&r->bytes);
         if (UNLIKELY(r->flags & REQ_PUSH)) {
             subscriber_told(c);
         }

@@ -241,44 +241,54 @@ static void dispatch_silently(struct client *c, struct req *r, const struct msg 
     }
 }
 
-bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
+/* Everything but a request to the server of one key, of a client of which nothing else is to be thought. */
+static __attribute__((noinline)) bool dispatch_fully(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
     struct pool *pool = c->pool;
-    struct req *r = req_new(pool, m->cmd, c);
-    r->size = (uint32_t)m->raw.n;
-    r->tag = m->tag;
-    r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : (m->flags & MSG_QUIET) ? REQ_QUIET : 0;
-    r->profile = session_profile(&c->session);
-    c->nreqs++;
-    c->bytes += r->size;
-    queue_push(&c->fifo, &r->client_link);
     bool last = (m->flags & MSG_CLOSE) != 0;
-    if (UNLIKELY(c->session.hush != HUSH_NONE)) {
+    r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : (m->flags & MSG_QUIET) ? REQ_QUIET : 0;
+    if (c->session.hush != HUSH_NONE) {
         dispatch_silently(c, r, m);
     }
-    if (UNLIKELY(c->txn != NULL)) {
+    if (c->txn != NULL) {
         if (!(m->cmd->flags & CMD_LEAVES)) {
             txn_take(c, r, b, m);
             return last;
         }
         txn_free(&c->txn);
     }
-    if (UNLIKELY(m->cmd->flags & CMD_LEAVES)) {
+    if (m->cmd->flags & CMD_LEAVES) {
         lease_drop(c);
         subscriber_leave(c);
     }
-    if (UNLIKELY(m->route == ROUTE_REPLY)) {
+    if (m->route == ROUTE_REPLY) {
         bool unknown = m->cmd->flags & CMD_UNKNOWN;
         metric_add(&pool->stats.v[unknown ? POOL_unknown_commands : POOL_refused_commands], 1);
         rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
         req_done(r);
-    } else if (UNLIKELY(!c->session.authed && !(m->cmd->flags & CMD_BEFORE_AUTH))) {
+    } else if (!c->session.authed && !(m->cmd->flags & CMD_BEFORE_AUTH)) {
         req_fail(r, REASON_NO_AUTH);
-    } else if (m->route == ROUTE_LOCAL || UNLIKELY(listens_only(c, m))) {
+    } else if (m->route == ROUTE_LOCAL || listens_only(c, m)) {
         last = dispatch_local(c, r, m) || last;
-    } else if (UNLIKELY(worker_tight(pool->worker)) && m->route != ROUTE_TXN_BEGIN) { /* else what follows would run unguarded */
+    } else if (worker_tight(pool->worker) && m->route != ROUTE_TXN_BEGIN) { /* else what follows would run unguarded */
         req_fail(r, REASON_MEMORY_LIMIT);
-    } else if (LIKELY(!(m->flags & MSG_OTHER_DB)) || !dispatch_denied(r, m)) {
+    } else if (!(m->flags & MSG_OTHER_DB) || !dispatch_denied(r, m)) {
         dispatch_route(r, b, m);
     }
     return last;
+}
+
+bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
+    struct pool *pool = c->pool;
+    struct req *r = req_new(pool, m->cmd, c);
+    r->size = (uint32_t)m->raw.n;
+    r->tag = m->tag;
+    r->profile = session_profile(&c->session);
+    c->nreqs++;
+    c->bytes += r->size;
+    queue_push(&c->fifo, &r->client_link);
+    if (LIKELY(m->route == ROUTE_ONE && m->flags == 0 && session_plain(&c->session) && c->txn == NULL && !worker_tight(pool->worker))) {
+        dispatch_key(r, b, m, msg_key(m, 0));
+        return false;
+    }
+    return dispatch_fully(c, r, b, m);
 }

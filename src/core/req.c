@@ -27,7 +27,7 @@ void req_start_wait(struct req *r, int64_t usec) {
     }
 }
 
-static void req_free(struct req *r) {
+static inline void req_free(struct req *r) {
     ASSERT(r->uplink == NULL && r->client == NULL);
     rope_fini(&r->bytes);
     freelist_put(&r->pool->worker->reqs, r);
@@ -160,8 +160,10 @@ void req_unlink_client(struct req *r) {
         r->fan = NULL;
     }
     r->client = NULL;
-    if (r->uplink == NULL) {
+    if (LIKELY(r->uplink == NULL)) {
         req_free(r);
+    } else if (r->state == REQ_DONE) {
+        rope_fini(&r->bytes); /* its error; the late reply is still to come */
     } else if (r->state == REQ_STREAMING) {
         req_give_up(r);
     }

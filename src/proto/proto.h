@@ -90,7 +90,7 @@ enum {
     CMD_UNKNOWN = 1u << 5,     /* the row of what no table knows */
     CMD_FLUSH = 1u << 6,       /* empties servers: a pool may deny it */
     CMD_EACH = 1u << 7,        /* ROUTE_GATHER: each key is a part of its own */
-    CMD_LEAVES = 1u << 8,      /* ends a transaction that is open */
+    CMD_LEAVES = 1u << 8,      /* ROUTE_LOCAL: ends a transaction that is open */
     CMD_KEY_BACK = 1u << 9,    /* MERGE_TRANSLATE: the answer repeats the key */
     CMD_ROTATE = 1u << 10,     /* waits for any one of its keys: may be asked server by server (proto->waits) */
     CMD_ALONE = 1u << 11,      /* concerns all data: honest only while the pool has one server */
@@ -261,6 +261,11 @@ struct session {
     char *texts[SESSION_TEXTS]; /* NULL: nothing was said. `local` replaces the pointer, core frees the old text */
     uint64_t id;      /* of this client, unique in the process */
 };
+
+/* Nothing of it changes what becomes of a request that a server is to answer. */
+static inline bool session_plain(const struct session *s) {
+    return s->authed && !s->listening && s->hush == HUSH_NONE;
+}
 
 /* What must be alike for two clients to share a connection to a server: every uplink of a profile greets alike. */
 static inline uint64_t session_profile(const struct session *s) {

@@ -71,6 +71,7 @@ static void test_rows_make_sense(void **state) {
         /* what would change a shared connection never reaches one; containers are answered before they are routed */
         assert_true(!(c->flags & CMD_STATE) || c->route == ROUTE_LOCAL || c->route == ROUTE_SURVEY ||
                     resp_is_container(c));
+        assert_true(!(c->flags & CMD_LEAVES) || c->route == ROUTE_LOCAL);
         if (c->route == ROUTE_SPLIT) {
             assert_int_equal(c->first, 1);
             assert_int_equal(c->last, -1);

@@ -70,7 +70,7 @@ void resp_answer_why(struct msg *m, const struct cmd *, const char *why);
 
 /* Splits an inline command into args that lie in m->scratch. False: unbalanced quotes. */
 bool resp_split_line(struct msg *m, struct slice line);
-void resp_args_grow(struct msg *m);
+struct arg *resp_args_grow(struct msg *m); /* returns m->args */
 
 /* Redis' own idea of an integer: no blanks, no plus sign, no leading zeros. */
 bool resp_int(struct slice, int64_t *out);

@@ -68,8 +68,8 @@ const struct cmd resp_cmds[RESP_COMMANDS] = {
 /* What a request is that no row knows: its answer says so. */
 static const struct cmd unknown = {.name = "unknown", .id = RESP_COMMANDS, .route = ROUTE_REPLY, .flags = CMD_UNKNOWN};
 
-/* `parent`: as in resp_hash(). */
-static inline const struct cmd *find(uint32_t parent, struct slice name) {
+/* The row of a name of at most RESP_WHOLE bytes; of a longer one the row that may have it. `parent`: as in resp_hash(). */
+static inline const struct cmd *find_words(uint32_t parent, struct slice name) {
     struct resp_words w = resp_words(name.p, name.n);
     uint64_t h = resp_hash(w, name.n, parent);
     uint32_t slot = resp_slots[resp_place(h, resp_shifts[resp_bucket(h)])];
@@ -81,11 +81,13 @@ static inline const struct cmd *find(uint32_t parent, struct slice name) {
     if (UNLIKELY(differ != 0 || e->len != name.n || e->parent != parent)) {
         return NULL;
     }
-    const struct cmd *c = &resp_cmds[slot - 1];
-    if (UNLIKELY(name.n > RESP_WHOLE) && !slice_ieq(name, slice(c->name + strlen(c->name) - name.n, name.n))) {
-        return NULL;
-    }
-    return c;
+    return &resp_cmds[slot - 1];
+}
+
+static const struct cmd *find(uint32_t parent, struct slice name) {
+    const struct cmd *c = find_words(parent, name);
+    bool whole = c == NULL || name.n <= RESP_WHOLE;
+    return whole || slice_ieq(name, slice(c->name + strlen(c->name) - name.n, name.n)) ? c : NULL;
 }
 
 const struct cmd *resp_find(const struct cmd *container, struct slice name) {
@@ -247,16 +249,27 @@ static __attribute__((noinline)) void judge_fully(struct msg *m, const struct cm
     }
 }
 
-void resp_judge(struct msg *m) {
-    const struct cmd *c = find(0, msg_arg(m, 0));
-    if (UNLIKELY(m->rules != NULL) && c != NULL) {
-        c = rules_row(m->rules, c);
-    }
+static inline void judge_row(struct msg *m, const struct cmd *c) {
     if (LIKELY(c != NULL && c->keys == RESP_SINGLE && c->why == NULL && arity_fits(c, m->nargs))) {
         m->cmd = c;
         m->route = (enum route)c->route;
         keys_single(m, c);
     } else {
         judge_fully(m, c);
+    }
+}
+
+/* A long name, or a configuration that says something of single commands. Apart, so that the plain path saves no registers for it. */
+static __attribute__((noinline)) void judge_slowly(struct msg *m) {
+    const struct cmd *c = find(0, msg_arg(m, 0));
+    judge_row(m, c != NULL && m->rules != NULL ? rules_row(m->rules, c) : c);
+}
+
+void resp_judge(struct msg *m) {
+    struct slice name = msg_arg(m, 0);
+    if (LIKELY(name.n <= RESP_WHOLE && m->rules == NULL)) {
+        judge_row(m, find_words(0, name));
+    } else {
+        judge_slowly(m);
     }
 }

@@ -21,30 +21,32 @@ bool resp_int(struct slice s, int64_t *out) {
     return num_i64(s, out);
 }
 
-void resp_args_grow(struct msg *m) {
+struct arg *resp_args_grow(struct msg *m) {
     m->args_cap *= 2;
     m->args = mem_realloc(m->args, m->args_cap * sizeof *m->args);
+    return m->args;
 }
 
-/* Takes a whole frame with its args. False, when it is cut, broken or empty: scan() says which. */
+/* Takes a whole frame with its args, whose lengths are not checked. False, when it is cut, broken or empty: scan() says which. */
 static inline __attribute__((always_inline)) bool collect(struct slice in, struct msg *m) {
-    const uint8_t *end = in.p + min_size(in.n, RESP_FRAME_MAX);
+    const uint8_t *end = in.p + in.n;
     uint32_t count, len;
     const uint8_t *p = resp_take_number(in.p + 1, end, &count);
     if (UNLIKELY(p == NULL || count - 1 >= RESP_ARGS_MAX)) {
         return false;
     }
+    struct arg *args = m->args;
     for (uint32_t i = 0; i < count; i++) {
         if (UNLIKELY(p == end || *p != '$' || (p = resp_take_number(p + 1, end, &len)) == NULL)) {
             return false;
         }
-        if (UNLIKELY((size_t)(end - p) < (size_t)len + 2 || memcmp(p + len, "\r\n", 2) != 0 || len > RESP_BULK_MAX)) {
+        if (UNLIKELY((size_t)(end - p) < (size_t)len + 2 || memcmp(p + len, "\r\n", 2) != 0)) {
             return false;
         }
         if (UNLIKELY(i == m->args_cap)) {
-            resp_args_grow(m);
+            args = resp_args_grow(m);
         }
-        m->args[i] = (struct arg){(uint32_t)(p - in.p), len};
+        args[i] = (struct arg){(uint32_t)(p - in.p), len};
         p += len + 2;
     }
     m->base = in.p;
@@ -233,7 +235,8 @@ static __attribute__((noinline)) enum parse_rc parse_slowly(struct parser *ps, s
 
 enum parse_rc resp_parse_req(struct parser *ps, struct slice in, struct msg *m) {
     reset(m);
-    if (LIKELY(ps->phase == PHASE_START && in.n > 0 && in.p[0] == '*' && collect(in, m))) {
+    /* in what is not longer than an argument may be, none is longer */
+    if (LIKELY(ps->phase == PHASE_START && in.n > 0 && in.p[0] == '*' && collect(slice(in.p, min_size(in.n, RESP_BULK_MAX)), m))) {
         resp_judge(m);
         return PARSE_DONE;
     }

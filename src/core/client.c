@@ -172,8 +172,9 @@ static void client_on_error(struct stream *s, enum reason why) {
 /* ---- writing ---- */
 
 void client_wake(struct client *c) {
-    if (!list_linked(&c->flush_link) && c->state != CLIENT_CLOSED) {
-        list_push(&worker_of(c)->flush_clients, &c->flush_link);
+    if (!c->woken && c->state != CLIENT_CLOSED) {
+        c->woken = true;
+        queue_push(&worker_of(c)->flush_clients, &c->flush_link);
     }
 }
 
@@ -299,6 +300,7 @@ static bool client_write(struct client *c) {
 }
 
 void client_flush(struct client *c) {
+    c->woken = false;
     if (UNLIKELY(c->state >= CLIENT_LINGER)) {
         if (c->state == CLIENT_BROKEN) {
             client_close(c, (enum reason)c->why);
@@ -369,7 +371,7 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
     c->session = (struct session){
         .authed = !conf_must_log_in(pool->conf),
         .db = (uint32_t)pool->conf->redis_db,
-        .id = (uint64_t)c->id * w->opts.shared->workers + w->opts.index + 1,
+        .id = ((uint64_t)c->id * w->opts.shared->workers + w->opts.index + 1) & (UINT64_MAX >> 8),
     };
     queue_init(&c->fifo);
     stage_init(&c->stage, &w->bufs);
@@ -423,7 +425,7 @@ void client_close(struct client *c, enum reason why) {
     c->state = CLIENT_CLOSED;
     timer_cancel(w->loop, &c->timer);
     stream_close(&c->stream);
-    list_remove(&c->flush_link);
+    /* when it is woken, it stays in the queue, which is empty before its memory goes */
     while (c->fifo.head != NULL) {
         struct req *r = CONTAINER_OF(queue_pop(&c->fifo), struct req, client_link);
         req_unlink_client(r);

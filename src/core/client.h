@@ -21,7 +21,7 @@ struct client {
     struct pool *pool;
     const struct proto *front; /* what it speaks; NULL: it has not said a byte */
     struct list link;       /* of the pool's clients; after close: of the worker's dead */
-    struct list flush_link; /* of the clients to be written at the end of this turn */
+    struct queue_link flush_link; /* of the clients to be written at the end of this turn, when `woken` */
     struct queue fifo;      /* requests in the order in which they came = order of the answers */
     struct timer timer;     /* not one byte taken for client_write_timeout; the end of LINGER */
     struct stage stage;     /* small replies are copied here */
@@ -39,12 +39,13 @@ struct client {
     uint32_t nreqs;  /* in fifo */
     uint32_t id;     /* unique in this worker; picks the uplink when a server has several */
     uint8_t state;   /* enum client_state */
-    bool blocked;    /* the socket is full: on_room follows */
-    bool eof;        /* the peer's FIN was seen */
-    bool refused;    /* turned away: one too many */
-    bool waiting;    /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h, survey.h */
-    bool unread;     /* bytes came meanwhile */
-    bool parked;     /* a request of it waits on connections apart, perhaps for ever (apart.h) */
+    bool woken : 1;
+    bool blocked : 1; /* the socket is full: on_room follows */
+    bool eof : 1;     /* the peer's FIN was seen */
+    bool refused : 1; /* turned away: one too many */
+    bool waiting : 1; /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h, survey.h */
+    bool unread : 1;  /* bytes came meanwhile */
+    bool parked : 1;  /* a request of it waits on connections apart, perhaps for ever (apart.h) */
     uint8_t why;     /* enum reason. CLOSING, LINGER and BROKEN: for the statistics and the log */
 };
 

@@ -160,7 +160,7 @@ struct worker *worker_new(const struct worker_opts *opts) {
     freelist_init(&w->reqs, sizeof(struct req), 4096);
     freelist_init(&w->clients, sizeof(struct client), 64);
     list_init(&w->flush_uplinks);
-    list_init(&w->flush_clients);
+    queue_init(&w->flush_clients);
     list_init(&w->dead_uplinks);
     list_init(&w->dead_clients);
     timer_init(&w->upkeep, worker_on_upkeep);
@@ -208,6 +208,7 @@ static void worker_close_all(struct worker *w) {
             server_close_all(&p->servers[s], REASON_DRAIN);
         }
     }
+    queue_init(&w->flush_clients);
     worker_bury(w);
 }
 
@@ -309,8 +310,9 @@ static void worker_flush(struct worker *w) {
     while ((l = list_pop(&w->flush_uplinks)) != NULL) {
         uplink_flush(CONTAINER_OF(l, struct uplink, flush_link));
     }
-    while ((l = list_pop(&w->flush_clients)) != NULL) {
-        client_flush(CONTAINER_OF(l, struct client, flush_link));
+    struct queue_link *c;
+    while ((c = queue_pop(&w->flush_clients)) != NULL) {
+        client_flush(CONTAINER_OF(c, struct client, flush_link));
     }
 }
 

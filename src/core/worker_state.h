@@ -26,7 +26,8 @@ struct worker {
     struct worker_listener **listeners;
     uint32_t nlisteners;
     /* to be written at the end of this turn: every batch in one system call */
-    struct list flush_uplinks, flush_clients;
+    struct list flush_uplinks;
+    struct queue flush_clients;
     /* closed in this turn: their memory goes at its end, so that no callback returns into a freed object */
     struct list dead_uplinks, dead_clients;
     struct msg msg;     /* the request being dispatched */

@@ -71,8 +71,8 @@ struct stream {
     const struct stream_ops *ops;
     int fd;
     uint8_t state;  /* enum stream_state */
+    uint8_t why;    /* io's own: enum reason of the on_error that is owed */
     uint16_t flags; /* io's own */
-    enum reason why; /* io's own: of the on_error that is owed */
     struct list ready; /* io's own: in the list of streams with work left over */
     struct buf *tail;  /* bytes shown and not taken; NULL: none */
     size_t need;       /* see stream_need */

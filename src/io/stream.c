@@ -26,7 +26,7 @@ static void stream_left_over(struct stream *s) {
 /* on_error from the next turn: never inside the call that found it. */
 static void stream_owe_error(struct stream *s, enum reason why) {
     s->flags |= STREAM_FAILED;
-    s->why = why;
+    s->why = (uint8_t)why;
     stream_left_over(s);
 }
 
@@ -347,7 +347,7 @@ void stream_on_left_over(struct stream *s) {
     bool failed = (s->flags & STREAM_FAILED) != 0;
     stream_run(s);
     if (failed && s->state == STREAM_OPEN) {
-        stream_fail(s, s->why);
+        stream_fail(s, (enum reason)s->why);
     }
 }
 

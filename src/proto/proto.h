@@ -258,8 +258,8 @@ struct session {
     bool authed : 1;  /* set at start when nobody must log in */
     bool listening : 1; /* to a channel. In the plain version it then takes few other requests, which `local` all answers */
     uint8_t hush : 2; /* enum hush */
+    uint64_t id : 56; /* of this client, unique in the process; in one word with what stands before it */
     char *texts[SESSION_TEXTS]; /* NULL: nothing was said. `local` replaces the pointer, core frees the old text */
-    uint64_t id;      /* of this client, unique in the process */
 };
 
 /* Nothing of it changes what becomes of a request that a server is to answer. */

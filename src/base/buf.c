@@ -5,14 +5,19 @@
 /* Capacities leave room for the header, so that malloc's own sizes are met. The large ones are for large values: keeping a few
  * saves the page faults of fresh memory, which cost more than all else that is done with a value of 1 MiB. */
 static const size_t class_cap[BUF_CLASSES] = {
-    4096 - 64, 16384 - 64, 131072 - 64, 262144 + 4096 - 64, 524288 + 4096 - 64, 1048576 + 4096 - 64,
+    2048 - 64, 4096 - 64, 16384 - 64, 131072 - 64, 262144 + 4096 - 64, 524288 + 4096 - 64, 1048576 + 4096 - 64,
 };
-static const uint32_t class_keep[BUF_CLASSES] = {256, 128, 8, 8, 8, 8};
+static const uint32_t class_keep[BUF_CLASSES] = {512, 128, 128, 8, 8, 8, 8};
 /* Kept also when nothing needed it for a while. */
-static const uint32_t class_always[BUF_CLASSES] = {1, 1, 1, 0, 0, 0};
+static const uint32_t class_always[BUF_CLASSES] = {1, 0, 1, 1, 0, 0, 0};
+/* Chunks of a stage: the first of a batch is small, since many clients have one at the same time; a batch that outgrows it gets large
+ * ones. */
+#define STAGE_FIRST class_cap[0]
+#define STAGE_NEXT class_cap[2]
 
 void bufpool_init(struct bufpool *p) {
-    *p = (struct bufpool){0};
+    *p = (struct bufpool){.none = mem_zalloc(sizeof *p->none)};
+    p->none->pool = p;
 }
 
 static void bufpool_drop(struct bufpool *p, uint32_t k, uint32_t keep) {
@@ -40,6 +45,7 @@ void bufpool_fini(struct bufpool *p) {
     for (uint32_t k = 0; k < BUF_CLASSES; k++) {
         bufpool_drop(p, k, 0);
     }
+    mem_free(p->none);
 }
 
 /* Memory for a buf of class k, or of an odd size. */
@@ -186,14 +192,14 @@ static inline void rope_begin(struct rope *r, struct buf *b, size_t off, size_t 
     r->n = 1;
 }
 
-/* Not the first bytes of a message, or there is no room for them. The first chunk of a batch is small; a batch that outgrows it
- * gets large ones. */
+/* Not the first bytes of a message, or there is no room for them. */
 static __attribute__((noinline)) void rope_add_more(struct rope *r, struct stage *st, struct slice in) {
     struct buf *b = st->buf;
-    if (b == NULL || b->cap - b->len < in.n) {
-        size_t cap = b == NULL ? 1 : class_cap[1];
-        buf_unref(&st->buf);
-        b = st->buf = buf_take(st->pool, max_size(cap, in.n));
+    if (b->cap - b->len < in.n) {
+        struct bufpool *pool = b->pool;
+        size_t cap = b->cap == 0 ? STAGE_FIRST : STAGE_NEXT;
+        stage_release(st);
+        b = st->buf = buf_take(pool, max_size(cap, in.n));
         ASSERT(b != NULL); /* callers copy small things only */
     }
     size_t off = b->len;
@@ -211,7 +217,7 @@ void rope_add_copy(struct rope *r, struct stage *st, struct slice in) {
     if (in.n == 0) {
         return;
     }
-    if (UNLIKELY(r->n > 0 || b == NULL || b->cap - b->len < in.n)) {
+    if (UNLIKELY(r->n > 0 || b->cap - b->len < in.n)) {
         rope_add_more(r, st, in);
         return;
     }

@@ -13,7 +13,7 @@
 
 #include "base/slice.h"
 
-#define BUF_CLASSES 6
+#define BUF_CLASSES 7
 
 struct buf {
     uint32_t refs;
@@ -25,6 +25,7 @@ struct buf {
 };
 
 struct bufpool {
+    struct buf *none; /* of no room: what a stage has that has no chunk */
     struct buf *free[BUF_CLASSES]; /* linked through `pool` of the free buf */
     uint32_t nfree[BUF_CLASSES];
     size_t used; /* bytes of capacity handed out now */
@@ -70,8 +71,7 @@ struct rope {
 };
 
 struct stage {
-    struct bufpool *pool;
-    struct buf *buf;
+    struct buf *buf; /* never NULL, so that its pool is known */
 };
 
 /* At this size a message is referenced instead of copied (measured: as cheap as a copy, without holding a whole
@@ -113,12 +113,16 @@ static inline size_t rope_len(const struct rope *r) {
 struct slice rope_flat(struct rope *, struct bufpool *, struct buf **b);
 
 static inline void stage_init(struct stage *s, struct bufpool *pool) {
-    *s = (struct stage){.pool = pool};
+    *s = (struct stage){.buf = pool->none};
 }
 
 /* Lets go of the open chunk: an idle connection holds no buffer. */
 static inline void stage_release(struct stage *s) {
-    buf_unref(&s->buf);
+    if (s->buf->cap > 0) {
+        struct bufpool *pool = s->buf->pool;
+        buf_unref(&s->buf);
+        s->buf = pool->none;
+    }
 }
 
 #endif

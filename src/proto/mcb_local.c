@@ -45,7 +45,7 @@ static void local_stat(const struct msg *m, const struct facts *f, struct out *o
     struct out to_text = {&text, o->stage};
     struct buf *b;
     mc_stats(word, f, &to_text);
-    put_stats(m, rope_flat(&text, o->stage->pool, &b), o);
+    put_stats(m, rope_flat(&text, o->stage->buf->pool, &b), o);
     rope_fini(&text);
 }
 

@@ -12,6 +12,7 @@
 #include "core/worker_state.h"
 
 #define NO_PART UINT32_MAX
+#define FEW_PARTS 16 /* replies of so many are looked at without memory of their own */
 
 struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys) {
     size_t head = sizeof(struct fan) + nparts * sizeof(struct fan_part);
@@ -196,13 +197,14 @@ void fan_walk(struct req *whole, struct buf *b, const struct msg *m) {
 static void fan_merge(struct fan *f) {
     struct req *whole = f->whole;
     struct pool *pool = whole->pool;
-    struct part one = {0};
-    struct part *parts = f->nparts == 1 ? &one : mem_zalloc(f->nparts * sizeof *parts);
+    struct part few[FEW_PARTS];
+    struct part *parts = f->nparts <= FEW_PARTS ? few : mem_alloc(f->nparts * sizeof *parts);
     bool failed = false;
     for (uint32_t i = 0; i < f->nparts; i++) {
-        parts[i].failed = f->parts[i].failed;
-        parts[i].reply = rope_flat(&f->parts[i].reply, &pool->worker->bufs, &parts[i].buf);
-        failed = failed || parts[i].failed != REASON_NONE;
+        struct fan_part *p = &f->parts[i];
+        parts[i].failed = p->failed;
+        parts[i].reply = rope_flat(&p->reply, &pool->worker->bufs, &parts[i].buf);
+        failed = failed || p->failed != REASON_NONE;
     }
     if (failed) {
         metric_add(&pool->stats.v[POOL_forward_error], 1);
@@ -225,7 +227,7 @@ static void fan_merge(struct fan *f) {
     in.request = rope_flat(&f->request, &pool->worker->bufs, &request);
     struct out out = {&whole->bytes, &whole->client->stage};
     whole->client->front->merge(&in, &out);
-    if (parts != &one) {
+    if (parts != few) {
         mem_free(parts);
     }
 }

@@ -228,7 +228,7 @@ void rope_add_copy(struct rope *r, struct stage *st, struct slice in) {
 }
 
 void rope_add(struct rope *r, struct stage *st, struct buf *b, struct slice in) {
-    if (b != NULL && in.n >= ROPE_REF_MIN) {
+    if (UNLIKELY(in.n >= ROPE_REF_MIN) && b != NULL) {
         rope_add_ref(r, b, (size_t)(in.p - b->data), in.n);
     } else {
         rope_add_copy(r, st, in);

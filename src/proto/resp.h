@@ -85,17 +85,11 @@ static inline const uint8_t *resp_take_number(const uint8_t *p, const uint8_t *e
     if (UNLIKELY(v > 9)) {
         return NULL;
     }
-    if (*p != '\r') {
-        const uint8_t *start = p;
-        while ((d = (uint32_t)*p - '0') <= 9) {
-            v = v * 10 + d;
-            if (UNLIKELY(++p == end)) {
-                return NULL;
-            }
-        }
-        if (UNLIKELY(start[-1] == '0' || p - start > 8 || end - p < 2)) {
+    while ((d = (uint32_t)*p - '0') <= 9) {
+        if (UNLIKELY(v - 1 >= 99999999 || end - ++p < 2)) { /* a zero in front, or more than nine digits */
             return NULL;
         }
+        v = v * 10 + d;
     }
     *out = v;
     return LIKELY(memcmp(p, "\r\n", 2) == 0) ? p + 2 : NULL;

@@ -50,19 +50,17 @@ static struct slice framed(const struct msg *m, uint32_t i, uint32_t n) {
     return slice(m->base + from, z->off + z->len + 2 - from);
 }
 
-/* Neighbours in the request are neighbours here: a run of them is one piece. */
+/* The name and these keys. Neighbours in the request are neighbours here: a run of them is one piece. */
 static void build_framed(const struct msg *m, struct buf *b, const uint32_t *keys, uint32_t nkeys, struct out *o) {
-    struct slice run = {0};
+    struct slice run = framed(m, 0, 1);
     for (uint32_t i = 0; i < nkeys; i++) {
         struct slice s = framed(m, m->first_key + keys[i] * m->key_step, m->key_step);
-        if (run.n > 0 && run.p + run.n == s.p) {
+        if (run.p + run.n == s.p) {
             run.n += s.n;
-            continue;
-        }
-        if (run.n > 0) {
+        } else {
             out_take(o, b, run);
+            run = s;
         }
-        run = s;
     }
     out_take(o, b, run);
 }
@@ -90,11 +88,11 @@ void resp_build(const struct msg *m, struct buf *b, const uint32_t *keys, uint32
     }
     ASSERT(nkeys > 0 && m->first_key == 1);
     resp_put_head(o, '*', 1 + (int64_t)nkeys * m->key_step);
-    resp_put_bulk(o, msg_arg(m, 0));
     if (in_frame) {
         build_framed(m, b, keys, nkeys, o);
         return;
     }
+    resp_put_bulk(o, msg_arg(m, 0));
     for (uint32_t i = 0; i < nkeys; i++) {
         for (uint32_t k = 0; k < m->key_step; k++) {
             resp_put_bulk(o, msg_arg(m, m->first_key + keys[i] * m->key_step + k));

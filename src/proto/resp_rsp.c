@@ -167,18 +167,45 @@ static enum rsp_kind reply_kind(struct slice reply) {
     return slice_starts(reply, "-LOADING") ? RSP_LOADING : RSP_ERROR;
 }
 
-/* The length of a complete string, number or +OK; 0: not one of these, or not complete. */
+/* Behind the string whose '$' is at p; NULL: it is not complete, or no string. */
+static inline const uint8_t *string_end(const uint8_t *p, const uint8_t *end) {
+    uint32_t n;
+    const uint8_t *body = resp_take_number(p + 1, end, &n);
+    if (LIKELY(body != NULL)) {
+        return (size_t)(end - body) >= (size_t)n + 2 && memcmp(body + n, "\r\n", 2) == 0 ? body + n + 2 : NULL;
+    }
+    return end - p >= 5 && memcmp(p, "$-1\r\n", 5) == 0 ? p + 5 : NULL;
+}
+
+/* The length of a complete list of strings; 0: it is something else, or not complete. */
+static __attribute__((noinline)) size_t list_len(struct slice in) {
+    const uint8_t *end = in.p + in.n;
+    uint32_t n;
+    const uint8_t *p = resp_take_number(in.p + 1, end, &n);
+    for (; p != NULL && n > 0; n--) {
+        p = p < end && *p == '$' ? string_end(p, end) : NULL;
+    }
+    return p != NULL ? (size_t)(p - in.p) : 0;
+}
+
+/* The length of a complete string, number, +OK or list of strings; 0: not one of these, or not complete. */
 static size_t plain_len(struct slice in) {
     const uint8_t *end = in.p + in.n, *p;
     uint32_t v;
-    if (LIKELY(in.n >= 5 && in.p[0] == '$')) {
-        p = resp_take_number(in.p + 1, end, &v);
-        return p != NULL && (size_t)(end - p) >= (size_t)v + 2 && memcmp(p + v, "\r\n", 2) == 0 ? (size_t)(p - in.p) + v + 2 : 0;
+    if (UNLIKELY(in.n < 4)) {
+        return 0;
+    }
+    if (LIKELY(in.p[0] == '$')) {
+        p = string_end(in.p, end);
+        return p != NULL ? (size_t)(p - in.p) : 0;
+    }
+    if (in.p[0] == '*') {
+        return list_len(in);
     }
     if (in.n >= 5 && memcmp(in.p, "+OK\r\n", 5) == 0) {
         return 5;
     }
-    p = in.n >= 4 && in.p[0] == ':' ? resp_take_number(in.p + 1, end, &v) : NULL;
+    p = in.p[0] == ':' ? resp_take_number(in.p + 1, end, &v) : NULL;
     return p != NULL ? (size_t)(p - in.p) : 0;
 }
 
@@ -214,6 +241,10 @@ enum parse_rc resp_parse_rsp(struct parser *ps, const struct cmd *c, struct slic
 }
 
 size_t resp_value_len(struct slice in) {
+    const uint8_t *end = in.n > 0 && in.p[0] == '$' ? string_end(in.p, in.p + in.n) : NULL;
+    if (LIKELY(end != NULL)) {
+        return (size_t)(end - in.p);
+    }
     struct parser ps = {0};
     struct rsp r = {0};
     return in.n > 0 && resp_parse_rsp(&ps, NULL, in, &r) == PARSE_DONE ? r.len : 0;

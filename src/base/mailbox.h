@@ -1,5 +1,5 @@
 /* mailbox.h: messages between the control thread and the workers. Any thread posts, one thread takes.
- * Nothing of the data path goes this way, so a mutex is fine. */
+ * Nothing of the data path goes this way, so a mutex is fine; that there is nothing is seen without it, once a turn. */
 #ifndef KVMUX_BASE_MAILBOX_H
 #define KVMUX_BASE_MAILBOX_H
 
@@ -18,6 +18,7 @@ typedef void mailbox_notify_fn(void *ctx); /* wakes the taker's loop; called by 
 struct mailbox {
     pthread_mutex_t lock;
     struct queue mails;
+    bool some; /* there are mails; atomic, written with the lock held */
     mailbox_notify_fn *notify;
     void *ctx;
 };

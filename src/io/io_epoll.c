@@ -1,6 +1,7 @@
 #include "io/io_state.h"
 
 #include "base/mem.h"
+#include "io/call.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -111,7 +112,7 @@ static void backend_dispatch(struct backend *b, struct loop *loop, const struct 
 
 void backend_poll(struct backend *b, struct loop *loop, int64_t usec, int64_t *now) {
     int64_t msec = usec < 0 ? -1 : (usec + 999) / 1000;
-    b->n = epoll_wait(b->epoll, b->events, EVENTS_MAX, msec > 3600000 ? 3600000 : (int)msec);
+    b->n = call_epoll_wait(b->epoll, b->events, EVENTS_MAX, msec > 3600000 ? 3600000 : (int)msec);
     *now = clock_now();
     for (b->at = 0; b->at < b->n; b->at++) {
         backend_dispatch(b, loop, &b->events[b->at]);

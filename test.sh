@@ -259,8 +259,11 @@ package() { # the Debian package: built, judged, installed, upgraded, removed
 }
 package
 if build build-release gcc --buildtype=release -Dbench=true; then
+    # Each row of the benchmark for a moment: replies must be right, nothing is timed.
+    part bench-smoke 300 bench/bench.py smoke --build build-release --proxy kvmux=build-release/kvmux --proxy direct
     instructions
 else
+    skip bench-smoke "no build"
     skip instructions "no build"
 fi
 

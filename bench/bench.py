@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Compares kvmux with nutcracker on this machine; prints Markdown.
+"""Compares kvmux with nutcracker and with the servers themselves on this machine; prints Markdown.
 
-    bench/bench.py run [ROW...]            CPU time per request, throughput, latency; all rows of `list` when none is named
+    bench/bench.py run [ROW...]            CPU time per request, throughput, latency, and whether the goals are met;
+                                           all rows of `list` when none is named: a quarter of an hour; one: half a minute
+    bench/bench.py behave [ROW...]         what one client, server or number of things does to others (bench/behave.py): ten minutes
+    bench/bench.py smoke                   every row of both for a moment: replies must be right, figures are not looked at
     bench/bench.py memory                  bytes per idle client at 10,000 clients; memory after slow readers
     bench/bench.py instructions [ROW...]   user-space instructions per request (needs valgrind; not blurred by a busy machine)
     bench/bench.py syscalls [ROW...]       system calls per request (needs perf and root)
     bench/bench.py list                    the rows
 
+Another binary joins with --also LABEL=BINARY[:ARGUMENTS]; it has to take nutcracker's options and file.
 Built with: meson setup build --buildtype=release -Dbench=true && ninja -C build
 
 Runs of the proxies alternate (A B C, C B A, ...), so that a slow minute of the machine hits all of them. Ratios are
@@ -24,69 +28,122 @@ import sys
 import tempfile
 import time
 
+import behave
 import lab
 from lab import SCENARIOS
+from show import median, ratio, table
 
 PROXIES = ["nutcracker=nutcracker", "tuned=nutcracker:-v 4 -m 512", "kvmux=%s/kvmux:--threads 1"]
+WARM = 0.2
 
 
-def median(values):
-    return statistics.median(values) if values else float("nan")
-
-
-def table(head, rows):
-    print("\n| " + " | ".join(head) + " |")
-    print("|" + "|".join("---" for _ in head) + "|")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    sys.stdout.flush()
-
-
-def ratio(runs, base, key):
-    values = [r[key] / b[key] for r, b in zip(runs, base) if b[key]]
-    if not values:
-        return "–"
-    return "%.2f (%.2f–%.2f)" % (median(values), min(values), max(values))
-
-
-def interleave(the_lab, name, proxies, rounds, measure):
-    """{label: [result of each round]}"""
+def interleave(the_lab, name, targets, rounds, measure):
+    """{label: [result of each round]}; without those that cannot."""
     s = SCENARIOS[name]
-    runs = {p.label: [] for p in proxies}
+    able = [t for t in targets if not t.cannot(s)]
+    runs = {t.label: [] for t in able}
     servers = the_lab.servers(s)
     try:
-        for p in proxies:
-            p.start(s)
+        for t in able:
+            t.start(s)
         for i in range(rounds):
-            for p in proxies if i % 2 == 0 else proxies[::-1]:
-                runs[p.label].append(measure(p, s, i))
+            for t in able if i % 2 == 0 else able[::-1]:
+                runs[t.label].append(measure(t, s, i))
     finally:
-        for p in proxies:
-            p.stop()
+        for t in able:
+            t.stop()
         lab.stop(servers)
     return runs
 
 
-def cmd_run(the_lab, proxies, a):
-    head = ["", "proxy", "CPU µs a request", "× CPU", "requests/s", "× requests/s", "p50 µs", "p99 µs", "peak MB"]
-    rows, wrong = [], []
+RUN_HEAD = ["", "proxy", "CPU µs a request", "× CPU", "requests/s", "× requests/s", "p50 µs", "p99 µs", "peak MB"]
+GOALS_HEAD = ["", "proxy", "× CPU", "goal", "", "× requests/s", "goal", "", "× p99", "goal", ""]
+
+
+def row_lines(s, targets, runs):
+    """The base of ratios is the first target, or the servers themselves where that is a nutcracker that cannot."""
+    lines = []
+    base = targets[0] if targets[0].label in runs else next((t for t in targets if t.direct), targets[-1])
+    for t in targets:
+        text = s["text"] if t is targets[0] else ""
+        if t.label not in runs:
+            lines.append([text, t.label, "cannot: " + s["lacks"]] + [""] * 6)
+            continue
+        rs, bs = runs[t.label], runs[base.label]
+        cpu = ["–", "–", "–"] if t.direct else ["%.2f" % median([r["usec"] for r in rs]), ratio(rs, bs, "usec"),
+                                               "%.1f" % (max(r["peak_kb"] for r in rs) / 1024)]
+        lines.append([text, t.label] + cpu[:2] + ["{:,.0f}".format(median([r["rps_steady"] for r in rs])), ratio(rs, bs, "rps_steady"),
+                                                  "%.0f" % median([r["p50"] for r in rs]), "%.0f" % median([r["p99"] for r in rs]), cpu[2]])
+    return lines
+
+
+def goal_lines(s, targets, runs):
+    """What is held against nutcracker as people run it: the first target, when it is one and can."""
+    if not targets[0].is_nutcracker or targets[0].label not in runs:
+        return []
+    lines = []
+    for t in targets:
+        if t.is_nutcracker or t.direct:
+            continue
+        line = [s["text"], t.label]
+        for key, goal, most in (("usec", s["cpu"], True), ("rps_steady", s["rate"], False), ("p99", s["p99"], True)):
+            x = median([r[key] / b[key] for r, b in zip(runs[t.label], runs[targets[0].label]) if b[key]])
+            met = goal is None or (x <= goal if most else x >= goal)
+            line += ["%.2f" % x] + (["", ""] if goal is None else ["%s %.2f" % ("≤" if most else "≥", goal), "yes" if met else "**no**"])
+        lines.append(line)
+    return lines
+
+
+def cmd_run(the_lab, targets, a):
+    begin, lines, goals, wrong = time.time(), [], [], []
+    parts = sum(len([t for t in targets if not t.cannot(SCENARIOS[r])]) * SCENARIOS[r]["weight"] for r in a.rows)
+    print("# about %.0f minutes" % (parts * (a.rounds * (a.seconds + WARM + 0.15) + 0.6) / 60), file=sys.stderr)
     for name in a.rows:
-        runs = interleave(the_lab, name, proxies, a.rounds, lambda p, s, i: the_lab.load(p, s, a.seconds, seed=i + 1))
-        base = runs[proxies[0].label]
-        for p in proxies:
-            rs = runs[p.label]
-            rows.append([SCENARIOS[name]["text"] if p is proxies[0] else "", p.label,
-                         "%.2f" % median([r["usec"] for r in rs]), ratio(rs, base, "usec"),
-                         "{:,.0f}".format(median([r["rps_steady"] for r in rs])), ratio(rs, base, "rps_steady"),
-                         "%.0f" % median([r["p50"] for r in rs]), "%.0f" % median([r["p99"] for r in rs]),
-                         "%.1f" % (max(r["peak_kb"] for r in rs) / 1024)])
-            wrong += ["%s, %s: %s" % (name, p.label, r["wrong"]) for r in rs if r["wrong"]]
+        s = SCENARIOS[name]
+        try:
+            runs = interleave(the_lab, name, targets, a.rounds, lambda t, s, i: the_lab.load(
+                t, s, a.seconds * s["weight"], warm=WARM * s["weight"], seed=i + 1))
+        except RuntimeError as e:
+            wrong.append("%s: %s" % (name, e))
+            continue
+        lines += row_lines(s, targets, runs)
+        goals += goal_lines(s, targets, runs)
+        wrong += ["%s, %s: %s" % (name, label, r["wrong"]) for label, rs in runs.items() for r in rs if r["wrong"]]
         print("# %s done" % name, file=sys.stderr)
-    table(head, rows)
+    table(RUN_HEAD, lines)
+    if goals:
+        table(GOALS_HEAD, goals)
+        print("\n%d of %d goals met" % tuple(sum(x in words for line in goals for x in line) for words in (["yes"], ["yes", "**no**"])))
+    print("\n%d rounds of %.1f s, %.0f minutes" % (a.rounds, a.seconds, (time.time() - begin) / 60))
     if wrong:
-        print("\nWRONG REPLIES, the figures are worth nothing:\n  " + "\n  ".join(wrong))
+        print("\nFAILED, or WRONG REPLIES (what was measured there is worth nothing):\n  " + "\n  ".join(wrong))
         return 1
     return 0
+
+
+def cmd_smoke(the_lab, targets, a):
+    """Every row, everybody who can do it."""
+    wrong = []
+    for name in a.rows:
+        s = dict(SCENARIOS[name], keyspace=min(SCENARIOS[name]["keyspace"], 10000))
+        try:
+            the_lab.servers(s)
+            for t in targets:
+                if t.cannot(s):
+                    continue
+                t.start(s)
+                r = the_lab.load(t, s, 5, warm=0, requests=1)
+                t.stop()
+                wrong += ["%s, %s: %s" % (name, t.label, r["wrong"])] if r["wrong"] else []
+        except RuntimeError as e:
+            wrong.append("%s: %s" % (name, e))
+        finally:
+            for t in targets:
+                t.stop()
+            lab.stop(the_lab.running)
+    wrong += behave.smoke(the_lab, targets)
+    print("\n".join(wrong) if wrong else "all rows: replies are right")
+    return 1 if wrong else 0
 
 
 def idle_bytes(the_lab, p, clients, touch):
@@ -180,33 +237,54 @@ def cmd_syscalls(the_lab, proxies, a):
     return 0
 
 
-def main():
+COMMANDS = {"run": cmd_run, "behave": behave.cmd_behave, "smoke": cmd_smoke, "memory": cmd_memory,
+            "instructions": cmd_instructions, "syscalls": cmd_syscalls}
+WITHOUT_SERVERS = ["memory", "instructions", "syscalls"]  # only proxies have these figures
+ROUNDS = {"run": 7, "behave": 5}
+SOME = ["get-p1", "get-p16", "mget-10", "mc-get-p1"]
+
+
+def arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("cmd", choices=["run", "memory", "instructions", "syscalls", "list"])
+    ap.add_argument("cmd", choices=list(COMMANDS) + ["list"])
     ap.add_argument("rows", nargs="*", metavar="ROW", help="see `list`")
     ap.add_argument("--build", default=os.path.join(lab.ROOT, "build"), help="build folder with kvmux and bench/ (build)")
     ap.add_argument("--proxy", action="append", metavar="LABEL=BINARY[:ARGUMENTS]",
-                    help="what to compare, the first is the base of ratios (nutcracker as people run it, nutcracker tuned, kvmux)")
-    ap.add_argument("--rounds", type=int, help="runs of each proxy (run 7, others 3)")
-    ap.add_argument("--seconds", type=float, default=1.0, help="measured time of a run")
+                    help="what to compare, the first is the base of ratios (nutcracker as people run it, nutcracker tuned, kvmux, and "
+                    "`direct`: the servers themselves)")
+    ap.add_argument("--also", action="append", default=[], metavar="LABEL=BINARY[:ARGUMENTS]", help="one more, beside the usual ones")
+    ap.add_argument("--rounds", type=int, help="runs of each proxy (run 7, behave 5, others 3)")
+    ap.add_argument("--seconds", type=float, default=0.6, help="measured time of a run (0.6)")
     ap.add_argument("--idle", type=int, default=10000, help="idle clients (memory)")
     a = ap.parse_args()
-    if a.cmd == "list":
-        for name, s in SCENARIOS.items():
-            print("%-16s %s" % (name, s["text"]))
-        return 0
-    a.rounds = a.rounds or (7 if a.cmd == "run" else 3)
-    a.rows = a.rows or (list(SCENARIOS) if a.cmd == "run" else ["get-p1", "get-p16", "mget-10", "mc-get-p1"])
-    unknown = [r for r in a.rows if r not in SCENARIOS]
+    a.requests = 0  # no limit but time
+    a.build = os.path.abspath(a.build)
+    a.rounds = a.rounds or ROUNDS.get(a.cmd, 3)
+    known = behave.ROWS if a.cmd == "behave" else SCENARIOS
+    a.rows = a.rows or (SOME if a.cmd in WITHOUT_SERVERS else list(known))
+    unknown = [r for r in a.rows if r not in known]
     if unknown:
         sys.exit("no such row: %s; see: bench.py list" % " ".join(unknown))
+    return a
+
+
+def main():
+    a = arguments()
+    if a.cmd == "list":
+        for title, rows in (("run", {n: s["text"] for n, s in SCENARIOS.items()}), ("behave", {n: r["text"] for n, r in behave.ROWS.items()})):
+            print("%s:\n" % title + "\n".join("  %-20s %s" % x for x in rows.items()))
+        return 0
     lab.enter_namespace()
-    the_lab = lab.Lab(os.path.abspath(a.build))
-    specs = a.proxy or [x % os.path.abspath(a.build) if "%s" in x else x for x in PROXIES]
-    proxies = [lab.Proxy(x, i) for i, x in enumerate(specs)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        return {"run": cmd_run, "memory": cmd_memory, "instructions": cmd_instructions, "syscalls": cmd_syscalls}[a.cmd](the_lab, proxies, a)
+        the_lab = lab.Lab(a.build)
+        specs = [x.replace("%s", a.build) for x in (a.proxy or PROXIES) + a.also]
+        targets = [lab.Direct() if x == "direct" else lab.Proxy(x, i) for i, x in enumerate(specs)]
+        if not a.proxy:
+            targets.append(lab.Direct())
+        if a.cmd in WITHOUT_SERVERS:
+            targets = [t for t in targets if not t.direct]
+        return COMMANDS[a.cmd](the_lab, targets, a)
     finally:
         lab.stop_all()
 

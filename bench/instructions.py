@@ -24,7 +24,8 @@ import lab
 from lab import SCENARIOS
 
 FIGURES = os.path.join(lab.ROOT, "bench", "instructions.json")
-ROWS = ["get-p1", "get-p16", "get-p64", "set-p16", "mget-10", "mget-100", "mc-get-p1", "mc-get-p16"]
+ROWS = ["get-p1", "get-p16", "get-p64", "set-p16", "mget-10", "mget-100", "set-1m", "txn-5", "resp3-get-p16",
+        "mc-get-p1", "mc-get-p16", "mc-mget-10"]
 LIMIT = 1.03
 AGAIN = 2
 CANNOT = 77
@@ -42,7 +43,7 @@ def made_by(build):
 
 def measure(the_lab, proxy, name):
     s = SCENARIOS[name]
-    few = 500 if s["keys"] >= 100 else 2000 if s["depth"] == 1 else 6000
+    few = 100 if s["value"] >= 1 << 20 else 500 if s["keys"] >= 100 else 2000 if s["depth"] == 1 else 6000
     return lab.instructions(the_lab, proxy, s, few)
 
 
@@ -73,7 +74,7 @@ def check(the_lab, proxy, a, made):
     for name in a.rows:
         was = old["instructions"].get(name)
         now = figure(the_lab, proxy, name, was and was * LIMIT)
-        print("%-12s %8.0f instructions a request, recorded %s" % (name, now, "%d (%+.1f %%)" % (was, 100 * (now / was - 1)) if was else "nothing"), flush=True)
+        print("%-14s %8.0f instructions a request, recorded %s" % (name, now, "%d (%+.1f %%)" % (was, 100 * (now / was - 1)) if was else "nothing"), flush=True)
         if was is None or now > was * LIMIT:
             grew.append(name)
     if grew:
@@ -89,7 +90,7 @@ def record(the_lab, proxy, a, made):
         sys.exit("recorded with %s; record all rows with %s, or none" % (old["made_by"], made))
     for name in a.rows:
         old["instructions"][name] = round(figure(the_lab, proxy, name, None))
-        print("%-12s %8d" % (name, old["instructions"][name]), flush=True)
+        print("%-14s %8d" % (name, old["instructions"][name]), flush=True)
     with open(FIGURES, "w") as f:
         json.dump({"made_by": made, "instructions": old["instructions"]}, f, indent=2)
         f.write("\n")
@@ -99,7 +100,7 @@ def record(the_lab, proxy, a, made):
 def show(the_lab, proxy, a, made):
     print(made)
     for name in a.rows:
-        print("%-12s %8.0f" % (name, measure(the_lab, proxy, name)), flush=True)
+        print("%-14s %8.0f" % (name, measure(the_lab, proxy, name)), flush=True)
     return 0
 
 

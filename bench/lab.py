@@ -1,74 +1,67 @@
-"""The laboratory of bench.py: scenarios, processes, one measured run.
+"""The laboratory of bench.py: processes, targets (proxies, or the servers themselves), one measured run.
 
 Everything is on loopback, inside a network namespace of its own where the system allows that (own ports, no other
-traffic, the same congestion control everywhere). The proxy is pinned to CPU 0, load generator and null servers to CPU 1.
+traffic, the same congestion control everywhere). The proxy is pinned to CPU 0, load generator and servers to CPU 1.
 """
+import contextlib
+import ctypes
 import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+from rows import SCENARIOS  # noqa: F401 (whoever has the lab wants the rows)
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SERVER_PORT, PROXY_PORT = 7100, 7300
+SERVER_PORT, PROXY_PORT, PORTS_EACH = 7100, 7300, 100
 PROXY_CPU, LOAD_CPU = "0", "1"
 
-
-def scenario(text, proto="redis", servers=4, **kw):
-    s = dict(text=text, proto=proto, servers=servers, clients=50, depth=1, value=64, set_percent=0, keys=1, keyspace=10000)
-    s.update(kw)
-    return s
-
-
-def memcached(text, **kw):
-    return scenario(text, proto="memcached", **kw)
-
-
-SCENARIOS = {
-    "get-p1": scenario("GET"),
-    "get-p16": scenario("GET, pipeline 16", depth=16),
-    "get-p64": scenario("GET, pipeline 64", depth=64),
-    "set-p1": scenario("SET", set_percent=100),
-    "set-p16": scenario("SET, pipeline 16", set_percent=100, depth=16),
-    "get-1000-p1": scenario("GET, 1,000 clients", clients=1000),
-    "get-1000-p16": scenario("GET, 1,000 clients, pipeline 16", clients=1000, depth=16),
-    "get-1000-p64": scenario("GET, 1,000 clients, pipeline 64", clients=1000, depth=64),
-    "mget-10": scenario("MGET of 10 keys", keys=10),
-    "mget-100": scenario("MGET of 100 keys", keys=100),
-    "get-16k": scenario("GET, 16 KiB values", value=16384, keyspace=2000),
-    "set-16k": scenario("SET, 16 KiB values", value=16384, keyspace=2000, set_percent=100),
-    "get-1m": scenario("GET, 1 MiB values, 8 clients", value=1 << 20, keyspace=64, clients=8),
-    "get-1": scenario("GET, one client", clients=1),
-    "get-64-servers": scenario("GET, 64 servers", servers=64),
-    "mc-get-p1": memcached("memcached get"),
-    "mc-get-p16": memcached("memcached get, pipeline 16", depth=16),
-    "mc-get-p64": memcached("memcached get, pipeline 64", depth=64),
-    "mc-set-p16": memcached("memcached set, pipeline 16", set_percent=100, depth=16),
-    "mc-mget-10": memcached("memcached get of 10 keys", keys=10),
-    "mc-mget-100": memcached("memcached get of 100 keys", keys=100),
-    "mc-get-16k": memcached("memcached get, 16 KiB values", value=16384, keyspace=2000),
-}
-
+_libc = ctypes.CDLL(None)
 _started = []
+_folder = None
 
 
-def spawn(cmd, cpu=None, log=None, wrapper=()):
+def folder():
+    """For sockets and lists of keys; goes with the lab."""
+    global _folder
+    _folder = _folder or tempfile.mkdtemp(prefix="kvmux-bench-")
+    return _folder
+
+
+def die_with_parent():
+    _libc.prctl(1, signal.SIGKILL)
+
+
+def spawn(cmd, cpu=None, log=None, wrapper=(), **kw):
     pin = ["taskset", "-c", cpu] if cpu else []
     out = open(log, "wb") if log else subprocess.DEVNULL
-    p = subprocess.Popen(pin + list(wrapper) + cmd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        p = subprocess.Popen(pin + list(wrapper) + cmd, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
+                             **(kw or dict(stdout=out, stderr=subprocess.STDOUT)))
+    finally:
+        if log:
+            out.close()
     _started.append(p)
     return p
 
 
 def stop(p):
+    """A process, or a list of them."""
+    if isinstance(p, list):
+        for x in p:
+            stop(x)
+        return
     if p in _started:
         _started.remove(p)
     if p.poll() is None:
         p.terminate()
+        p.send_signal(signal.SIGCONT)  # one that was stopped hears of nothing
         try:
             p.wait(10)
         except subprocess.TimeoutExpired:
@@ -79,56 +72,86 @@ def stop(p):
 def stop_all():
     for p in list(_started):
         stop(p)
+    if _folder:
+        shutil.rmtree(_folder, ignore_errors=True)
 
 
-def wait_port(port, p, seconds=10):
+def connects(where):
+    """Somebody listens at a port, or at the path of a unix socket."""
+    try:
+        with socket.socket(socket.AF_INET if isinstance(where, int) else socket.AF_UNIX) as c:
+            c.settimeout(0.5)
+            c.connect(("127.0.0.1", where) if isinstance(where, int) else where)
+            return True
+    except OSError:
+        return False
+
+
+def wait_port(where, p, seconds=10):
     end = time.time() + seconds
-    while time.time() < end:
+    while not connects(where):
         if p.poll() is not None:
             raise RuntimeError("ended with %s: %s" % (p.returncode, " ".join(p.args)))
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.5).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("nobody listens on port %d: %s" % (port, " ".join(p.args)))
+        if time.time() > end:
+            raise RuntimeError("nobody listens at %s: %s" % (where, " ".join(p.args)))
+        time.sleep(0.01)
 
 
-CONFIG = """bench:
-  listen: 127.0.0.1:%d
+POOL = """pool%d:
+  listen: %s
   hash: fnv1a_64
   distribution: ketama
   redis: %s
-  timeout: 10000
-  backlog: 1024
   preconnect: true
-  servers:
+%s  servers:
 %s"""
+
+
+def server_at(s, i):
+    return "%s/server%d" % (folder(), i) if "servers" in s["unix"].split() else "127.0.0.1:%d" % (SERVER_PORT + i)
 
 
 class Proxy:
     """Any program that takes nutcracker's options and file. `spec`: LABEL=BINARY[:ARGUMENTS]."""
+
+    direct = False
 
     def __init__(self, spec, index):
         self.label, _, rest = spec.partition("=")
         binary, _, extra = rest.partition(":")
         self.binary = shutil.which(binary, path=os.environ.get("PATH", "") + ":/usr/sbin") or binary
         self.extra = extra.split()
-        self.port = PROXY_PORT + index
+        self.port = PROXY_PORT + PORTS_EACH * index
+        self.path = "%s/proxy%d-" % (folder(), index)
         self.proc = None
+        self.cpu = PROXY_CPU
         if not os.access(self.binary, os.X_OK):
             sys.exit("%s: no program %s" % (self.label, binary))
+        says = subprocess.run([self.binary, "-V"], capture_output=True, text=True)
+        self.is_nutcracker = "This is nutcracker" in says.stdout + says.stderr
+
+    def cannot(self, s):
+        return s["lacks"] if self.is_nutcracker else None
+
+    def conf(self, s):
+        more = "".join("  %s: %s\n" % x for x in dict(dict(timeout=10000, backlog=1024), **s["conf"]).items() if x[1] is not None)
+        servers = "".join("    - %s:1%s\n" % (server_at(s, i), " s%d" % i if s["unix"] else "") for i in range(s["servers"]))
+        listen = self.path + "%d" if "clients" in s["unix"].split() else "127.0.0.1:%d"
+        return "".join(POOL % (i, listen % (i if "clients" in s["unix"].split() else self.port + i),
+                               "true" if s["proto"] == "redis" else "false", more, servers) for i in range(s["pools"]))
 
     def start(self, s, wrapper=(), seconds=10):
         d = tempfile.mkdtemp(prefix="kvmux-bench-")
         try:
             conf = os.path.join(d, "bench.yml")
-            servers = "".join("    - 127.0.0.1:%d:1\n" % (SERVER_PORT + i) for i in range(s["servers"]))
             with open(conf, "w") as f:
-                f.write(CONFIG % (self.port, "true" if s["proto"] == "redis" else "false", servers))
+                f.write(self.conf(s))
             cmd = [self.binary, "-c", conf, "-a", "127.0.0.1", "-s", str(self.port + 5000), "-o", os.path.join(d, "log")]
-            self.proc = spawn(cmd + self.extra, PROXY_CPU, os.path.join(d, "out"), wrapper)
-            wait_port(self.port, self.proc, seconds)
+            begin = time.time()
+            self.proc = spawn(cmd + self.extra, self.cpu, os.path.join(d, "out"), wrapper)
+            for i in range(s["pools"]):
+                wait_port(self.path + str(i) if "clients" in s["unix"].split() else self.port + i, self.proc, seconds)
+            self.start_seconds = time.time() - begin  # until it listened everywhere
             time.sleep(0.3)  # its connections to the servers
         finally:
             shutil.rmtree(d, ignore_errors=True)
@@ -138,6 +161,10 @@ class Proxy:
             stop(self.proc)
             self.proc = None
 
+    def address(self, s):
+        where = ["-u", self.path] if "clients" in s["unix"].split() else ["-p", str(self.port)]
+        return where + (["-P", str(s["pools"])] if s["tool"] != "fanout" else [])
+
     def rss_kb(self):
         with open("/proc/%d/status" % self.proc.pid) as f:
             for line in f:
@@ -145,56 +172,188 @@ class Proxy:
                     return int(line.split()[1])
 
 
+class Direct:
+    """No proxy: clients are spread over the servers, which get the proxy's CPU for that time."""
+
+    direct, is_nutcracker, label, proc, port = True, False, "direct", None, SERVER_PORT
+
+    def cannot(self, s):
+        return None
+
+    def start(self, s):
+        pass
+
+    def stop(self):
+        pass
+
+    def address(self, s):
+        where = ["-u", folder() + "/server"] if "servers" in s["unix"].split() else ["-p", str(SERVER_PORT)]
+        return where + (["-P", str(s["servers"])] if s["tool"] != "fanout" else [])
+
+
+def cpu_seconds(pid):
+    total = 0
+    for task in os.listdir("/proc/%d/task" % pid):
+        with open("/proc/%d/task/%s/schedstat" % (pid, task)) as f:
+            total += int(f.read().split()[0]) / 1e9
+    return total
+
+
+class Load:
+    """A load program that runs. `may_fail`: error replies and lost connections are what is expected."""
+
+    def __init__(self, name, cmd, seconds, may_fail=False):
+        self.name, self.may_fail, self.seconds, self.told = name, may_fail, seconds, False
+        self.proc = spawn(cmd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def end(self):
+        """Told to stop now, whether it got anything or not."""
+        self.told = True
+        self.proc.terminate()
+        return self.result()
+
+    def result(self):
+        try:
+            out, err = self.proc.communicate(timeout=self.seconds + 60)
+        finally:
+            stop(self.proc)
+        if self.proc.returncode or not out.strip():
+            raise RuntimeError("%s: %s" % (self.name, err.strip()[-300:]))
+        r = json.loads(out)
+        r.update(r.pop("watch", {}).get("proxy", {}))
+        kinds = ["mismatches", "missing"] if self.may_fail else ["mismatches", "missing", "errors", "lost"]
+        wrong = ["%s %d" % (k, r[k]) for k in kinds if r.get(k)]
+        if r["n"] == 0 and not self.told:
+            wrong.append("no replies")
+        r["wrong"] = ", ".join(wrong + [err.strip()[:200]] if wrong else [])
+        return r
+
+
 class Lab:
     def __init__(self, build):
-        self.loadgen = os.path.join(build, "bench", "loadgen")
-        self.nullbackend = os.path.join(build, "bench", "nullbackend")
-        for p in (self.loadgen, self.nullbackend):
+        self.build = build
+        for name in ("loadgen", "fanout", "scan", "storm", "nullbackend"):
+            p = self.program(name)
             if not os.access(p, os.X_OK):
                 sys.exit("no %s; build it with: meson setup %s -Dbench=true && ninja -C %s" % (p, build, build))
+        self.running = []
+        self.small = False  # smoke: troubles are small ones
 
-    def servers(self, s):
-        p = spawn([self.nullbackend, "-p", str(SERVER_PORT), "-n", str(s["servers"]), "-v", str(s["value"]), "-m", s["proto"]], LOAD_CPU)
-        wait_port(SERVER_PORT + s["servers"] - 1, p)
-        return p
+    def program(self, name):
+        return os.path.join(self.build, "bench", name)
 
-    def load(self, proxy, s, seconds, warm=0.3, seed=1, idle=0, touch=False, requests=0, pinned=True):
+    def servers(self, s, alone=False, big=0):
+        """Starts them; a list of processes. alone: the last one has a process of its own. big: bytes of the values of keys big:..."""
+        self.running = []
+        try:
+            if s["backend"] == "redis":
+                for i in range(s["servers"]):
+                    self.redis(s, i)
+            elif alone:
+                self.null(s, 0, s["servers"] - 1, big)
+                self.null(s, s["servers"] - 1, 1, big)
+            else:
+                self.null(s, 0, s["servers"], big)
+        except RuntimeError:
+            stop(self.running)
+            raise
+        return self.running
+
+    def null(self, s, first, n, big):
+        unix = "servers" in s["unix"].split()
+        where = ["-u", folder() + "/server"] if unix else ["-p", str(SERVER_PORT + first)]
+        self.running.append(spawn([self.program("nullbackend")] + where + ["-n", str(n), "-v", str(s["value"]), "-V", str(big or 1),
+                                                                            "-m", s["proto"]], LOAD_CPU))
+        wait_port("%s/server%d" % (folder(), n - 1) if unix else SERVER_PORT + first + n - 1, self.running[-1])
+
+    def redis(self, s, i):
+        binary = shutil.which("redis-server")
+        if not binary:
+            raise RuntimeError("no redis-server here (Debian's package has that name)")
+        p = spawn([binary, "--port", str(SERVER_PORT + i), "--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes",
+                   "--dir", folder()], LOAD_CPU)
+        self.running.append(p)
+        wait_port(SERVER_PORT + i, p)
+        if s["tool"] == "scan":
+            with socket.create_connection(("127.0.0.1", SERVER_PORT + i)) as c:
+                c.settimeout(30)
+                c.sendall(b"DEBUG POPULATE %d %d %d\r\n" % (s["keyspace"] // s["servers"], i, s["value"]))
+                if c.recv(64) != b"+OK\r\n":
+                    raise RuntimeError("redis-server did not DEBUG POPULATE")
+
+    def begin(self, target, s, seconds, warm=0.3, seed=1, idle=0, touch=False, requests=0, pinned=True, may_fail=False, nice=0, more=()):
+        """A load that runs until it is over, or until Load.end."""
         cmd = ["taskset", "-c", LOAD_CPU] if pinned else []
-        cmd += [self.loadgen, "-p", str(proxy.port), "-m", s["proto"], "-c", str(s["clients"]), "-d", str(s["depth"]), "-v", str(s["value"]),
-                "-s", str(s["set_percent"]), "-g", str(s["keys"]), "-k", str(s["keyspace"]), "-t", str(seconds), "-w", str(warm),
-                "-r", str(seed), "-i", str(idle), "-n", str(requests), "-W", "proxy:%d" % proxy.proc.pid]
-        r = subprocess.run(cmd + (["-T"] if touch else []), capture_output=True, text=True, timeout=seconds + warm + 60)
-        if r.returncode or not r.stdout.strip():
-            raise RuntimeError("loadgen: " + r.stderr.strip()[-300:])
-        result = json.loads(r.stdout)
-        result.update(result.pop("watch")["proxy"])
-        wrong = ["%s %d" % (k, result[k]) for k in ("errors", "missing", "mismatches", "lost") if result[k]]
-        result["wrong"] = ", ".join(wrong + [r.stderr.strip()[:200]] if wrong else [])
-        return result
+        cmd += ["nice", "-n", str(nice)] if nice else []
+        cmd += [self.program(s["tool"])] + target.address(s) + ["-t", str(seconds), "-n", str(requests)]
+        if target.proc:
+            cmd += ["-W", "proxy:%d" % target.proc.pid]
+        if s["tool"] == "scan":
+            cmd += ["-S", str(s["servers"]), "-k", str(s["keyspace"] // s["servers"]), "-g", str(s["keys"])]
+        else:
+            cmd += ["-c", str(s["clients"]), "-d", str(s["depth"]), "-v", str(s["value"]), "-w", str(warm)]
+        if s["tool"] == "loadgen":
+            cmd += ["-m", s["proto"], "-s", str(s["set_percent"]), "-g", str(s["keys"]), "-k", str(s["keyspace"]), "-r", str(seed),
+                    "-i", str(idle), "-x", str(s["txn"])] + (["-3"] if s["resp3"] else []) + (["-T"] if touch else [])
+        return Load(s["tool"], cmd + list(more), seconds + warm, may_fail)
+
+    def load(self, target, s, seconds, **kw):
+        with self.place(target):
+            return self.begin(target, s, seconds, **kw).result()
+
+    @contextlib.contextmanager
+    def place(self, target):
+        """Servers that are asked directly have the proxy's CPU meanwhile."""
+        if target.direct:
+            self.servers_to(PROXY_CPU)
+        try:
+            yield
+        finally:
+            if target.direct:
+                self.servers_to(LOAD_CPU)
+
+    def settle(self, target, seconds=10):
+        """Until target and servers have done what they still had to do."""
+        pids = [p.pid for p in self.running] + ([target.proc.pid] if target.proc else [])
+        end = time.time() + seconds
+        while time.time() < end:
+            before = sum(map(cpu_seconds, pids))
+            time.sleep(0.05)
+            if sum(map(cpu_seconds, pids)) - before < 0.002:
+                return
+
+    def servers_to(self, *cpus):
+        for p in self.running:
+            os.sched_setaffinity(p.pid, {int(c) for c in cpus})
 
 
-def life(the_lab, p, s, requests):
-    """Instructions of a proxy's whole life with so many requests, and how many there really were."""
+def total_of(path):
+    """Instructions in a file of callgrind's."""
+    with open(path) as f:
+        return next(int(x.split()[1]) for x in f if x.startswith(("summary:", "totals:")))
+
+
+def life(the_lab, p, s, requests, options=(), read=total_of, idle=0):
+    """What `read` finds in callgrind's file about a proxy's whole life with so many requests, and how many there really were."""
     d = tempfile.mkdtemp(prefix="kvmux-bench-")
     servers = the_lab.servers(s)
     try:
-        p.start(s, ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + d + "/out"], 60)
-        done = the_lab.load(p, s, 60, warm=0, requests=requests)["n"]
+        p.start(s, ["valgrind", "--tool=callgrind", "--callgrind-out-file=" + d + "/out"] + list(options), 60)
+        the_lab.settle(p)
+        r = the_lab.load(p, s, 60, warm=0, requests=requests, idle=idle)
+        if r["wrong"]:
+            raise RuntimeError("under valgrind: " + r["wrong"])
         p.stop()
-        total = 0
-        for name in os.listdir(d):
-            with open(os.path.join(d, name)) as f:
-                total += next(int(x.split()[1]) for x in f if x.startswith(("summary:", "totals:")))
-        return total, done
+        return read(os.path.join(d, "out")), r["n"]
     finally:
         p.stop()
         stop(servers)
         shutil.rmtree(d, ignore_errors=True)
 
 
-def instructions(the_lab, p, s, few):
+def instructions(the_lab, p, s, few, idle=0):
     """User-space instructions of a request: a long run minus a short one, so that start-up and connection set-up cancel out."""
-    (short, n), (long, m) = life(the_lab, p, s, few), life(the_lab, p, s, 4 * few)
+    (short, n), (long, m) = (life(the_lab, p, s, x, idle=idle) for x in (few, 4 * few))
     return (long - short) / (m - n)
 
 
@@ -205,10 +364,11 @@ def enter_namespace():
             os.execvpe("unshare", ["unshare", "-n", sys.executable] + sys.argv, dict(os.environ, KVMUX_BENCH_NS="1"))
     if os.environ.get("KVMUX_BENCH_NS"):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        try:
-            with open("/proc/sys/net/ipv4/tcp_congestion_control", "w") as f:
-                f.write("reno")
-        except OSError:
-            pass
+        for name, value in (("tcp_congestion_control", "reno"), ("ip_local_port_range", "15000 65535")):
+            try:
+                with open("/proc/sys/net/ipv4/" + name, "w") as f:
+                    f.write(value)
+            except OSError:
+                pass
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -5,7 +5,7 @@
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
-#include "util.h"
+#include "measure.h"
 
 #include <sys/uio.h>
 
@@ -14,15 +14,20 @@
 #define CARRY_MAX 256
 
 struct load_opts {
-    int port, conns, idle, depth, keys, set_percent;
-    bool memcached, touch;
+    int port, ports; /* connections are spread over ports port..port+ports-1, or the same with unix paths PATH0, PATH1, ... */
+    const char *path;
+    int conns, idle, depth, keys, set_percent;
+    int txn; /* commands of a transaction; 0: no transactions */
+    bool memcached, resp3, touch;
     size_t value;
+    const char *prefix; /* of keys; 4 bytes */
+    const uint64_t *key_list; /* `keyspace` numbers; NULL: 0..keyspace-1 */
     uint64_t keyspace, seed, max_requests;
     double secs, warm;
 };
 extern struct load_opts opts;
 
-enum kind { KIND_GET, KIND_SET, KIND_MGET };
+enum kind { KIND_GET, KIND_SET, KIND_MGET, KIND_TXN };
 
 struct asked {
     uint64_t at;  /* ns */
@@ -44,23 +49,20 @@ struct conn {
     size_t skip;   /* payload bytes still to come, line end included */
     long elements; /* of an array still to come; -1: in no array */
     uint32_t values;
+    int ahead; /* replies that came ahead of a transaction's last one */
     uint64_t rng;
     char carry[CARRY_MAX];
     size_t ncarry;
 };
 
-struct tally {
-    uint64_t requests, errors, missing, mismatches, lost;
-};
-extern struct tally tally;
-
 /* load_req.c */
-void conn_init(struct conn *, int epoll, int depth);
+void conn_init(struct conn *, int epoll, int port, int depth); /* port: which of opts.ports, from 0 */
 void conn_send(struct conn *, int epoll, int n, uint64_t now); /* a batch of n requests */
 void conn_flush(struct conn *, int epoll);
 void conn_lost(struct conn *);
 uint64_t key_next(uint64_t *rng);
 void key_put(char *p, uint64_t id);
+void key_put_tagged(char *p, uint64_t id, int i); /* the i-th of the keys with tag `id` */
 
 /* load_reply.c. Takes what it can from [p, end); the first byte that it did not take. */
 char *replies_parse(struct conn *, char *p, char *end);

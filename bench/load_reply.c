@@ -11,12 +11,20 @@ static void reply_done(struct conn *c, bool error) {
         return;
     }
     struct asked *q = head(c);
-    uint32_t want = q->kind == KIND_MGET ? (uint32_t)opts.keys : q->kind == KIND_GET;
+    if (q->kind == KIND_TXN && c->ahead <= opts.txn) { /* +OK and so many times +QUEUED */
+        tally.errors += error;
+        tally.mismatches += c->elements >= 0;
+        c->ahead++;
+        c->elements = -1;
+        return;
+    }
+    uint32_t want = q->kind == KIND_TXN ? (uint32_t)opts.txn / 2 : q->kind == KIND_MGET ? (uint32_t)opts.keys : q->kind == KIND_GET;
     tally.errors += error;
     tally.missing += !error && c->values != want;
     tally.requests++;
     c->nanswered++;
     c->values = 0;
+    c->ahead = 0;
     c->rng = 0;
     c->elements = -1;
 }
@@ -34,6 +42,11 @@ static void element_done(struct conn *c, bool error) {
 
 /* The next key of the request at the head, in the order in which it asked. */
 static void key_expected(struct conn *c, char key[KEY_LEN]) {
+    if (head(c)->kind == KIND_TXN) {
+        uint64_t rng = head(c)->rng;
+        key_put_tagged(key, key_next(&rng), 2 * (int)c->values + 1);
+        return;
+    }
     if (c->rng == 0) {
         c->rng = head(c)->rng;
     }
@@ -66,7 +79,7 @@ static size_t digits(const char *p) {
     return n;
 }
 
-/* One line of a RESP2 reply; the rest of a value is left in c->skip. NULL: more bytes are needed. */
+/* One line of a RESP2 or RESP3 reply; the rest of a value is left in c->skip. NULL: more bytes are needed. */
 static char *resp_line(struct conn *c, char *p, char *nl, char *end) {
     char key[KEY_LEN];
     switch (*p) {
@@ -88,6 +101,10 @@ static char *resp_line(struct conn *c, char *p, char *nl, char *end) {
         if (c->elements <= 0) {
             reply_done(c, false);
         }
+        return nl + 1;
+    case '_': /* a null of RESP3 */
+        key_expected(c, key);
+        element_done(c, false);
         return nl + 1;
     case '+':
     case ':':

@@ -1,8 +1,7 @@
-/* loadgen: closed-loop load for Redis (RESP2) and memcached (text) servers and proxies on loopback, one thread.
+/* loadgen: closed-loop load for Redis (RESP2, RESP3) and memcached (text) servers and proxies on loopback, one thread.
  *
  * It reads /proc of the processes under test (-W name:pid) at the start and the end of the measured window, so that CPU
  * time per request holds neither warm-up nor connection set-up. One JSON object on standard output; bench.py reads it. */
-#include "acct.h"
 #include "load.h"
 
 #include <getopt.h>
@@ -10,94 +9,14 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 1024
-#define WATCH_MAX 16
-#define SLICE_NS 2000000u
-#define SLICES_MAX 65536
-#define HIST_SUB 64
 
-struct load_opts opts = {.conns = 50, .depth = 1, .keys = 1, .value = 64, .keyspace = 10000, .secs = 1, .warm = 0.3,
-                         .seed = 88172645463325252u};
-struct tally tally;
-
-static struct watch {
-    char name[32];
-    int pid;
-    struct acct before, after;
-} watch[WATCH_MAX];
-static int nwatch;
+struct load_opts opts = {.ports = 1, .conns = 50, .depth = 1, .keys = 1, .value = 64, .keyspace = 10000, .secs = 1, .warm = 0.3,
+                         .prefix = "key:", .seed = 88172645463325252u};
 
 static int epoll;
-static bool measuring;
-static uint64_t began; /* ns */
-static uint64_t measured;
 static char input[READ_MAX + CARRY_MAX];
 
-/* ---- latency: buckets that are 1/64 of their value wide, from 64 ns ---- */
-static uint64_t hist[64 * HIST_SUB];
-
-static void hist_add(uint64_t ns) {
-    uint64_t v = ns >> 5;
-    unsigned e = v < HIST_SUB ? 0 : 58u - (unsigned)__builtin_clzll(v);
-    size_t i = (size_t)e * HIST_SUB + (size_t)(v >> e);
-    hist[min_size(i, sizeof hist / sizeof hist[0] - 1)]++;
-}
-
-static double hist_usec(double share) {
-    uint64_t total = 0, seen = 0;
-    size_t n = sizeof hist / sizeof hist[0];
-    for (size_t i = 0; i < n; i++) {
-        total += hist[i];
-    }
-    for (size_t i = 0; i < n; i++) {
-        seen += hist[i];
-        if (seen > 0 && (double)seen >= share * (double)total) {
-            return (double)((i % HIST_SUB) << (i / HIST_SUB)) * 32 / 1000;
-        }
-    }
-    return 0;
-}
-
-/* ---- throughput that does not count the milliseconds in which the machine took the CPUs away: requests are counted in
- * slices of 2 ms; the result is the mean of the middle half of the slices that are not empty ---- */
-static uint32_t slices[SLICES_MAX];
-
-static int by_value(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double slices_per_sec(void) {
-    static uint32_t v[SLICES_MAX];
-    size_t n = 0;
-    double sum = 0;
-    for (size_t i = 0; i < SLICES_MAX; i++) {
-        if (slices[i] > 0) {
-            v[n++] = slices[i];
-        }
-    }
-    if (n < 4) {
-        return 0;
-    }
-    qsort(v, n, sizeof v[0], by_value);
-    for (size_t i = n / 4; i < n - n / 4; i++) {
-        sum += v[i];
-    }
-    return sum / (double)(n - 2 * (n / 4)) * 1e9 / SLICE_NS;
-}
-
 /* ---- the loop ---- */
-static void replies_count(struct conn *c, uint32_t from, uint64_t now) {
-    if (!measuring || c->nanswered == from) {
-        return;
-    }
-    for (uint32_t i = from; i < c->nanswered; i++) {
-        hist_add(now - c->asked[i].at);
-    }
-    measured += c->nanswered - from;
-    size_t slice = (size_t)((now - began) / SLICE_NS);
-    slices[min_size(slice, SLICES_MAX - 1)] += c->nanswered - from;
-}
-
 static void conn_read(struct conn *c, bool again) {
     memcpy(input, c->carry, c->ncarry);
     ssize_t n = recv(c->fd, input + c->ncarry, READ_MAX, 0);
@@ -108,6 +27,7 @@ static void conn_read(struct conn *c, bool again) {
         conn_lost(c);
         return;
     }
+    tally.bytes += (uint64_t)n;
     uint32_t from = c->nanswered;
     char *end = input + c->ncarry + n, *p = replies_parse(c, input, end);
     c->ncarry = (size_t)(end - p);
@@ -118,7 +38,9 @@ static void conn_read(struct conn *c, bool again) {
     }
     memcpy(c->carry, p, c->ncarry);
     uint64_t now = now_ns();
-    replies_count(c, from, now);
+    for (uint32_t i = from; i < c->nanswered; i++) {
+        measure_add(now, c->asked[i].at, 1);
+    }
     if (again && c->nanswered == c->nasked && c->nasked > 0) {
         conn_send(c, epoll, opts.depth, now);
     }
@@ -154,87 +76,87 @@ static void idle_touch(struct conn *cs, int n) {
     }
 }
 
-static void watch_read(bool before) {
-    for (int i = 0; i < nwatch; i++) {
-        *(before ? &watch[i].before : &watch[i].after) = acct_read(watch[i].pid);
-    }
-}
-
-static double run(struct conn *cs, int n) {
+static void run(struct conn *cs, int n) {
     uint64_t until = now_ns() + (uint64_t)(opts.warm * 1e9);
     for (int i = 0; i < n; i++) {
         conn_send(&cs[i], epoll, opts.depth, now_ns());
     }
-    while (now_ns() < until) {
+    while (now_ns() < until && !measure_stop) {
         turn(until, true);
     }
-    watch_read(true);
-    measuring = true;
-    began = now_ns();
-    until = began + (uint64_t)(opts.secs * 1e9);
-    while (now_ns() < until && tally.lost < (uint64_t)n && (opts.max_requests == 0 || measured < opts.max_requests)) {
+    measure_begin();
+    until = now_ns() + (uint64_t)(opts.secs * 1e9);
+    while (now_ns() < until && !measure_stop && tally.lost < (uint64_t)n &&
+           (opts.max_requests == 0 || measured() < opts.max_requests)) {
         turn(until, true);
     }
-    double secs = (double)(now_ns() - began) / 1e9;
-    watch_read(false);
-    measuring = false;
-    return secs;
+    measure_end();
 }
 
-static void report(double secs) {
-    double n = measured > 0 ? (double)measured : 1;
-    printf("{\"n\":%ju,\"rps\":%.1f,\"rps_steady\":%.1f,\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,", (uintmax_t)measured,
-           n / secs, slices_per_sec(), hist_usec(.5), hist_usec(.99), hist_usec(.999));
-    printf("\"errors\":%ju,\"missing\":%ju,\"mismatches\":%ju,\"lost\":%ju,\"watch\":{", (uintmax_t)tally.errors,
-           (uintmax_t)tally.missing, (uintmax_t)tally.mismatches, (uintmax_t)tally.lost);
-    for (int i = 0; i < nwatch; i++) {
-        const struct acct *a = &watch[i].before, *b = &watch[i].after;
-        double used = b->run - a->run, user = b->user - a->user, sys = b->sys - a->sys;
-        printf("%s\"%s\":{\"usec\":%.4f,\"user_share\":%.3f,\"busy\":%.3f,\"peak_kb\":%ld,\"rss_kb\":%ld}", i ? "," : "",
-               watch[i].name, used * 1e6 / n, user + sys > 0 ? user / (user + sys) : 0, used / secs, b->peak_kb,
-               b->rss_kb);
-    }
-    puts("}}");
-}
-
+/* ---- the command line ---- */
 static _Noreturn void usage(void) {
-    fputs("loadgen -p PORT [-m redis|memcached] [-c CONNECTIONS] [-i IDLE-CONNECTIONS] [-T (use each idle one once)]\n"
-          "  [-d DEPTH] [-v VALUE-BYTES] [-k KEYSPACE] [-s SET-PERCENT] [-g KEYS-PER-GET] [-t SECONDS] [-w WARM-UP]\n"
-          "  [-n REQUESTS-AT-MOST] [-r SEED] [-W NAME:PID]...\n", stderr);
+    fputs("loadgen -p PORT | -u PATH-PREFIX  [-P PORTS (connections are spread over so many)] [-m redis|memcached] [-3 (RESP3)]\n"
+          "  [-c CONNECTIONS] [-i IDLE-CONNECTIONS] [-T (use each idle one once)] [-d DEPTH] [-v VALUE-BYTES] [-s SET-PERCENT]\n"
+          "  [-g KEYS-PER-GET] [-x COMMANDS-PER-TRANSACTION] [-k KEYSPACE] [-K KEY-PREFIX (4 bytes)] [-l FILE (numbers of the keys to use)]\n"
+          "  [-t SECONDS] [-w WARM-UP] [-n REQUESTS-AT-MOST] [-r SEED] [-W NAME:PID]...\n", stderr);
     exit(2);
 }
 
-static void watch_add(const char *arg) {
-    const char *colon = strrchr(arg, ':');
-    if (colon == NULL || nwatch == WATCH_MAX) {
-        usage();
+/* The numbers in a file, one a line: only these keys are asked for. */
+static void key_list_read(const char *path) {
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        die("%s", path);
     }
-    snprintf(watch[nwatch].name, sizeof watch[0].name, "%.*s", (int)(colon - arg), arg);
-    watch[nwatch++].pid = atoi(colon + 1);
+    size_t room = 1024, n = 0;
+    uint64_t *ids = xmalloc(room * sizeof *ids);
+    for (uintmax_t id; fscanf(f, "%ju", &id) == 1;) {
+        if (n == room) {
+            ids = realloc(ids, (room *= 2) * sizeof *ids);
+        }
+        if (ids == NULL) {
+            die("realloc");
+        }
+        ids[n++] = id;
+    }
+    fclose(f);
+    opts.key_list = ids;
+    opts.keyspace = n;
 }
 
 static void args(int argc, char **argv) {
-    for (int ch; (ch = getopt(argc, argv, "p:m:c:i:Td:v:k:s:g:t:w:n:r:W:")) != -1;) {
+    for (int ch; (ch = getopt(argc, argv, "p:u:P:m:3c:i:Td:v:k:K:l:s:g:x:t:w:n:r:W:")) != -1;) {
         switch (ch) {
         case 'p': opts.port = atoi(optarg); break;
+        case 'u': opts.path = optarg; break;
+        case 'P': opts.ports = atoi(optarg); break;
         case 'm': opts.memcached = strcmp(optarg, "memcached") == 0; break;
+        case '3': opts.resp3 = true; break;
         case 'c': opts.conns = atoi(optarg); break;
         case 'i': opts.idle = atoi(optarg); break;
         case 'T': opts.touch = true; break;
         case 'd': opts.depth = atoi(optarg); break;
         case 'v': opts.value = strtoull(optarg, NULL, 10); break;
         case 'k': opts.keyspace = strtoull(optarg, NULL, 10); break;
+        case 'K': opts.prefix = optarg; break;
+        case 'l': key_list_read(optarg); break;
         case 's': opts.set_percent = atoi(optarg); break;
         case 'g': opts.keys = atoi(optarg); break;
+        case 'x': opts.txn = atoi(optarg); break;
         case 't': opts.secs = atof(optarg); break;
         case 'w': opts.warm = atof(optarg); break;
         case 'n': opts.max_requests = strtoull(optarg, NULL, 10); break;
         case 'r': opts.seed ^= strtoull(optarg, NULL, 10) * 0x9e3779b97f4a7c15u; break;
-        case 'W': watch_add(optarg); break;
+        case 'W':
+            if (!measure_watch(optarg)) {
+                usage();
+            }
+            break;
         default: usage();
         }
     }
-    if (opts.port <= 0 || opts.conns < 1 || opts.idle < 0 || opts.depth < 1 || opts.keys < 1 || opts.keyspace < 1) {
+    if ((opts.port <= 0) == (opts.path == NULL) || opts.ports < 1 || opts.conns < 1 || opts.idle < 0 || opts.depth < 1 ||
+        opts.keys < 1 || opts.keyspace < 1 || opts.txn < 0 || opts.txn > 9 || strlen(opts.prefix) != 4) {
         usage();
     }
 }
@@ -242,14 +164,16 @@ static void args(int argc, char **argv) {
 int main(int argc, char **argv) {
     args(argc, argv);
     more_descriptors();
+    measure_catch_signals();
     epoll = epoll_create1(EPOLL_CLOEXEC);
     struct conn *cs = xcalloc((size_t)(opts.conns + opts.idle), sizeof *cs);
     for (int i = 0; i < opts.conns + opts.idle; i++) {
-        conn_init(&cs[i], epoll, i < opts.conns ? opts.depth : 1);
+        conn_init(&cs[i], epoll, i % opts.ports, i < opts.conns ? opts.depth : 1);
     }
     if (opts.touch) {
         idle_touch(cs + opts.conns, opts.idle);
     }
-    report(run(cs, opts.conns));
+    run(cs, opts.conns);
+    measure_print();
     return 0;
 }

@@ -2,7 +2,8 @@
  * nothing, so that a proxy in front of it is the only bottleneck. One process listens on N ports: 64 servers are not
  * 64 processes that fight for one core.
  *
- * A value that is asked for begins with its own key, which lets the load generator see a reply that went astray. */
+ * A value that is asked for begins with its own key, which lets the load generator see a reply that went astray. Keys that
+ * begin with "big:" have values of a length of their own. */
 #include "util.h"
 
 #include <getopt.h>
@@ -23,16 +24,37 @@ struct conn {
     size_t skip; /* bytes of a large value still to come; they are not looked at */
     char *carry; /* input not used yet: part of a request, or all that came behind a reply that did not fit */
     size_t ncarry;
-    char *pending; /* output that the socket did not take; while there is some, nothing is read */
+    struct piece *pending; /* output that the socket did not take; while there is some, nothing is read */
     size_t npending, pending_at;
+    struct txn *txn; /* between MULTI and EXEC */
+};
+
+struct piece {
+    char *p;
+    size_t n;
+    char *mem; /* to be freed; NULL: a part of a filler */
+};
+
+#define TXN_MAX 64
+struct txn {
+    int n;
+    struct {
+        bool get;
+        size_t nkey;
+        char key[64];
+    } cmds[TXN_MAX];
 };
 
 static int base_port, nports = 4, epoll;
-static size_t value_len = 64;
+static const char *path;
 static bool memcached;
-static char *filler; /* value_len bytes and a line end */
-static char value_head[48];
-static size_t value_head_len;
+
+static struct filler {
+    size_t len;
+    char *bytes; /* len, and a line end */
+    char head[48];
+    size_t nhead;
+} usual = {.len = 64}, big = {.len = 1 << 20};
 
 static char input[2 * READ_MAX];
 static char out[OUT_MAX];
@@ -46,17 +68,60 @@ static void watch_for(struct conn *c, uint32_t events) {
     epoll_ctl(epoll, EPOLL_CTL_MOD, c->fd, &ev);
 }
 
-static void pending_add(struct conn *c, const char *p, size_t n) {
-    if (c->pending == NULL) {
-        c->npending = c->pending_at = 0;
+static bool is_part_of(const struct filler *f, const char *p) {
+    return p >= f->bytes && p < f->bytes + f->len + 2;
+}
+
+/* Fillers are not copied: 64 clients may wait for the rest of 64 MiB each. */
+static void pending_add(struct conn *c, char *p, size_t n) {
+    if (c->npending == 0) {
         watch_for(c, EPOLLOUT);
     }
-    c->pending = realloc(c->pending, c->npending + n);
+    c->pending = realloc(c->pending, (c->npending + 1) * sizeof *c->pending);
     if (c->pending == NULL) {
         die("realloc");
     }
-    memcpy(c->pending + c->npending, p, n);
-    c->npending += n;
+    struct piece *e = &c->pending[c->npending++];
+    *e = (struct piece){p, n, NULL};
+    if (!is_part_of(&usual, p) && !is_part_of(&big, p)) {
+        e->p = e->mem = xmalloc(n);
+        memcpy(e->mem, p, n);
+    }
+}
+
+static void pending_free(struct conn *c) {
+    for (size_t i = c->pending_at; i < c->npending; i++) {
+        free(c->pending[i].mem);
+    }
+    free(c->pending);
+    c->pending = NULL;
+    c->npending = c->pending_at = 0;
+}
+
+/* Writes what it can; false: the connection is broken. */
+static bool pending_send(struct conn *c) {
+    struct iovec v[64];
+    size_t n = min_size(c->npending - c->pending_at, 64);
+    for (size_t i = 0; i < n; i++) {
+        v[i] = (struct iovec){c->pending[c->pending_at + i].p, c->pending[c->pending_at + i].n};
+    }
+    struct msghdr mh = {.msg_iov = v, .msg_iovlen = n};
+    ssize_t sent = sendmsg(c->fd, &mh, MSG_NOSIGNAL);
+    if (sent < 0) {
+        return errno == EAGAIN || errno == EINTR;
+    }
+    for (size_t left = (size_t)sent; left > 0;) {
+        struct piece *e = &c->pending[c->pending_at];
+        size_t k = min_size(left, e->n);
+        e->p += k;
+        e->n -= k;
+        left -= k;
+        if (e->n == 0) {
+            free(e->mem);
+            c->pending_at++;
+        }
+    }
+    return true;
 }
 
 static void flush(struct conn *c) {
@@ -103,19 +168,22 @@ static void put_text(struct conn *c, const char *text) {
     put(c, text, strlen(text));
 }
 
+/* The head of a value, and the value. */
 static void put_value(struct conn *c, const char *key, size_t nkey) {
-    size_t lead = min_size(nkey, value_len), rest = value_len - lead + 2;
+    struct filler *f = nkey >= 4 && memcmp(key, "big:", 4) == 0 ? &big : &usual;
+    size_t lead = min_size(nkey, f->len), rest = f->len - lead + 2;
+    put(c, f->head, f->nhead);
     if (rest >= REF_MIN) {
         put(c, key, lead);
         if (niov > IOV_MAX_ - 2) {
             flush(c);
         }
-        iov[niov++] = (struct iovec){filler + lead, rest};
+        iov[niov++] = (struct iovec){f->bytes + lead, rest};
         return;
     }
     char *p = reserve(c, lead + rest);
     memcpy(p, key, lead);
-    memcpy(p + lead, filler + lead, rest);
+    memcpy(p + lead, f->bytes + lead, rest);
 }
 
 /* ---- requests: each function returns how many bytes it used, 0 when the request is not complete ---- */
@@ -154,25 +222,55 @@ static void resp_mget(struct conn *c, char *p, char *end, size_t n) {
     put(c, head, (size_t)snprintf(head, sizeof head, "*%zu\r\n", n));
     for (size_t i = 0; i < n; i++) {
         arg_take(&p, end, &a);
-        put(c, value_head, value_head_len);
         put_value(c, a.p, a.n);
     }
 }
 
 static void resp_answer(struct conn *c, const struct arg *cmd, const struct arg *key, size_t n) {
     if (is(cmd, "get")) {
-        put(c, value_head, value_head_len);
         put_value(c, key->p, key->n);
     } else if (is(cmd, "set") || is(cmd, "mset") || is(cmd, "select") || is(cmd, "auth")) {
         put_text(c, "+OK\r\n");
     } else if (is(cmd, "ping")) {
         put_text(c, "+PONG\r\n");
+    } else if (is(cmd, "hello")) {
+        put_text(c, "%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n");
+    } else if (is(cmd, "multi")) {
+        c->txn = xcalloc(1, sizeof *c->txn);
+        put_text(c, "+OK\r\n");
     } else if (is(cmd, "del") || is(cmd, "unlink") || is(cmd, "touch") || is(cmd, "exists")) {
         char text[24];
         put(c, text, (size_t)snprintf(text, sizeof text, ":%zu\r\n", n));
     } else {
         put_text(c, "*0\r\n");
     }
+}
+
+/* A command behind MULTI. */
+static void resp_queue(struct conn *c, const struct arg *cmd, const struct arg *key) {
+    struct txn *t = c->txn;
+    if (!is(cmd, "exec")) {
+        if (t->n == TXN_MAX || key->n > sizeof t->cmds[0].key || !(is(cmd, "get") || is(cmd, "set"))) {
+            errno = 0;
+            die("no such command in a transaction: %.*s", (int)cmd->n, cmd->p);
+        }
+        t->cmds[t->n].get = is(cmd, "get");
+        t->cmds[t->n].nkey = key->n;
+        memcpy(t->cmds[t->n++].key, key->p, key->n);
+        put_text(c, "+QUEUED\r\n");
+        return;
+    }
+    char head[24];
+    put(c, head, (size_t)snprintf(head, sizeof head, "*%d\r\n", t->n));
+    for (int i = 0; i < t->n; i++) {
+        if (t->cmds[i].get) {
+            put_value(c, t->cmds[i].key, t->cmds[i].nkey);
+        } else {
+            put_text(c, "+OK\r\n");
+        }
+    }
+    free(t);
+    c->txn = NULL;
 }
 
 static size_t resp_request(struct conn *c, char *begin, char *end) {
@@ -201,7 +299,9 @@ static size_t resp_request(struct conn *c, char *begin, char *end) {
         }
         key = i == 1 ? a : key;
     }
-    if (is(&cmd, "mget")) {
+    if (c->txn != NULL) {
+        resp_queue(c, &cmd, &key);
+    } else if (is(&cmd, "mget")) {
         resp_mget(c, args, end, n - 1);
     } else {
         resp_answer(c, &cmd, &key, n - 1);
@@ -217,7 +317,6 @@ static void mc_get(struct conn *c, char *p, char *end) {
         if (p > key) {
             put_text(c, "VALUE ");
             put(c, key, (size_t)(p - key));
-            put(c, value_head, value_head_len);
             put_value(c, key, (size_t)(p - key));
         }
     }
@@ -257,7 +356,8 @@ static size_t mc_request(struct conn *c, char *begin, char *end) {
 static void conn_close(struct conn *c) {
     close(c->fd);
     free(c->carry);
-    free(c->pending);
+    free(c->txn);
+    pending_free(c);
     free(c);
 }
 
@@ -306,17 +406,14 @@ static void on_readable(struct conn *c) {
 }
 
 static void on_writable(struct conn *c) {
-    ssize_t n = send(c->fd, c->pending + c->pending_at, c->npending - c->pending_at, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    if (!pending_send(c)) {
         conn_close(c);
         return;
     }
-    c->pending_at += n > 0 ? (size_t)n : 0;
     if (c->pending_at < c->npending) {
         return;
     }
-    free(c->pending);
-    c->pending = NULL;
+    pending_free(c);
     watch_for(c, EPOLLIN);
     size_t have = c->ncarry;
     if (have > 0) {
@@ -341,30 +438,37 @@ static void on_client(struct conn *listener) {
     }
 }
 
+static void filler_init(struct filler *f) {
+    f->bytes = xmalloc(f->len + 2);
+    memset(f->bytes, 'x', f->len);
+    memcpy(f->bytes + f->len, "\r\n", 2);
+    f->nhead = (size_t)snprintf(f->head, sizeof f->head, memcached ? " 0 %zu\r\n" : "$%zu\r\n", f->len);
+}
+
 static void init(void) {
     more_descriptors();
-    filler = xmalloc(value_len + 2);
-    memset(filler, 'x', value_len);
-    memcpy(filler + value_len, "\r\n", 2);
-    value_head_len = (size_t)snprintf(value_head, sizeof value_head, memcached ? " 0 %zu\r\n" : "$%zu\r\n", value_len);
+    filler_init(&usual);
+    filler_init(&big);
     epoll = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < nports; i++) {
-        conn_add(tcp_listen(base_port + i), true);
+        conn_add(listen_at(path, path ? i : base_port + i), true);
     }
 }
 
 int main(int argc, char **argv) {
-    for (int ch; (ch = getopt(argc, argv, "p:n:v:m:")) != -1;) {
+    for (int ch; (ch = getopt(argc, argv, "p:u:n:v:V:m:")) != -1;) {
         switch (ch) {
         case 'p': base_port = atoi(optarg); break;
+        case 'u': path = optarg; break;
         case 'n': nports = atoi(optarg); break;
-        case 'v': value_len = strtoull(optarg, NULL, 10); break;
+        case 'v': usual.len = strtoull(optarg, NULL, 10); break;
+        case 'V': big.len = strtoull(optarg, NULL, 10); break;
         case 'm': memcached = strcmp(optarg, "memcached") == 0; break;
-        default: base_port = 0; break;
+        default: base_port = 0, path = NULL; break;
         }
     }
-    if (base_port <= 0) {
-        fputs("nullbackend -p FIRST-PORT [-n PORTS] [-v VALUE-BYTES] [-m redis|memcached]\n", stderr);
+    if ((base_port <= 0) == (path == NULL)) {
+        fputs("nullbackend -p FIRST-PORT | -u PATH-PREFIX  [-n PORTS] [-v VALUE-BYTES] [-V VALUE-BYTES-OF-KEYS-big:...] [-m redis|memcached]\n", stderr);
         return 2;
     }
     init();

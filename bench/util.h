@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,7 +15,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 static inline size_t min_size(size_t a, size_t b) {
     return a < b ? a : b;
@@ -82,35 +85,57 @@ static inline void more_descriptors(void) {
     setrlimit(RLIMIT_NOFILE, &rl);
 }
 
-static inline struct sockaddr_in loopback(int port) {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return a;
+/* An address on loopback: a port, or with `path` the unix socket named PATH and the number behind it. */
+union address {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_un un;
+};
+
+static inline socklen_t address_of(union address *a, const char *path, int number) {
+    *a = (union address){0};
+    if (path != NULL) {
+        a->un.sun_family = AF_UNIX;
+        snprintf(a->un.sun_path, sizeof a->un.sun_path, "%s%d", path, number);
+        return sizeof a->un;
+    }
+    a->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
+    a->in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return sizeof a->in;
 }
 
 static inline void no_delay(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 }
 
-static inline int tcp_listen(int port) {
-    struct sockaddr_in a = loopback(port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+static inline int listen_at(const char *path, int number) {
+    union address a;
+    socklen_t n = address_of(&a, path, number);
+    int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 4096) < 0) {
-        die("listen on port %d", port);
+    if (path != NULL) {
+        unlink(a.un.sun_path);
+    }
+    if (bind(fd, &a.any, n) < 0 || listen(fd, 4096) < 0) {
+        die("listen at %s%d", path ? path : "port ", number);
     }
     return fd;
 }
 
-static inline int tcp_connect(int port) {
-    struct sockaddr_in a = loopback(port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) < 0) {
-        die("connect to port %d", port);
+/* Connected; reads and writes block until nonblocking(). */
+static inline int connect_to(const char *path, int number) {
+    union address a;
+    socklen_t n = address_of(&a, path, number);
+    int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, &a.any, n) < 0) {
+        die("connect to %s%d", path ? path : "port ", number);
     }
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     no_delay(fd);
     return fd;
+}
+
+static inline void nonblocking(int fd) {
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 #endif

@@ -14,7 +14,7 @@ import time
 import cost
 import lab
 from lab import SCENARIOS
-from show import median, spread, table
+from show import count, median, spread, table, verdict
 
 SETTLE = 0.3  # seconds that a trouble goes on before anybody measures beside it
 MIB = 1 << 20
@@ -53,7 +53,8 @@ def sort_keys(the_lab, s):
     with open(conf, "w") as f:
         f.write(lab.Proxy.conf(lab.Direct(), s))
     keys = "".join("key:%012d\n" % i for i in range(s["keyspace"]))
-    where = subprocess.run([os.path.join(the_lab.build, "kvmux"), "-c", conf, "--where", "pool0"], input=keys, capture_output=True, text=True, check=True)
+    where = subprocess.run([os.path.join(the_lab.build, "kvmux"), "-c", conf, "--where", "pool0"], input=keys, capture_output=True,
+                           text=True, check=True)
     with open(other_keys(), "w") as others, open(its_keys(), "w") as its:
         for line in where.stdout.splitlines():
             key, _, address = line.split("\t")
@@ -72,7 +73,7 @@ def stopped(the_lab, target, s, note):
 
 @contextlib.contextmanager
 def greedy(the_lab, target, s, note):
-    with beside(the_lab, target, dict(s, clients=1, depth=10000), note, lambda r: "greedy: {:,.0f}/s".format(r["rps"])):
+    with beside(the_lab, target, dict(s, clients=1, depth=10000), note, lambda r: "greedy: %s/s" % count(r["rps"])):
         yield
 
 
@@ -85,7 +86,7 @@ def storm(the_lab, target, s, note, rate=5000):
         yield
     finally:
         r = load.end()
-        note.append(("connections: {:,.0f}/s".format(r["rps"]), r["wrong"]))
+        note.append(("connections: %s/s" % count(r["rps"]), r["wrong"]))
 
 
 def value_of_large(the_lab):
@@ -95,7 +96,7 @@ def value_of_large(the_lab):
 @contextlib.contextmanager
 def large(the_lab, target, s, note):
     more = dict(s, clients=2 if the_lab.small else 64, value=value_of_large(the_lab), set_percent=50, keyspace=64)
-    with beside(the_lab, target, more, note, lambda r: "large: {:,.0f} MB/s".format(r["mb_per_sec"]), more=["-K", "big:"]):
+    with beside(the_lab, target, more, note, lambda r: "large: %s MB/s" % count(r["mb_per_sec"]), more=["-K", "big:"]):
         time.sleep(0.5)  # each has most of its first value then
         yield
 
@@ -116,7 +117,7 @@ def turns(the_lab, row, t, s, a, notes, i):
 
 
 def with_and_without(the_lab, targets, row, a):
-    """Lines of the table, and what was wrong. Every target has its own servers and is measured in each round."""
+    """Lines of the table, and what was wrong."""
     s = dict(POLITE, **row.get("scenario", {}))
     able = [t for t in targets if row["who"](t)]
     rounds, notes = {t.label: [] for t in able}, {t.label: [] for t in able}
@@ -142,17 +143,22 @@ def with_and_without(the_lab, targets, row, a):
 
 def line_of(row, t, rounds, notes, first):
     rs = rounds[t.label]
-    ms = {(k, w): median([r[w][k] for r in rs]) for k in ("p50", "p99") for w in ("without", "with")}
-    times = {k: [r["with"][k] / r["without"][k] for r in rs if r["without"][k]] for k in ("p50", "p99")}
-    held = times["p99"]
-    if row.get("against_direct") and "direct" in rounds:
-        held = [r["with"]["p99"] / d["with"]["p99"] for r, d in zip(rs, rounds["direct"]) if d["with"]["p99"]]
-    goal = [] if t.is_nutcracker or t.direct else ["≤ %.1f" % row["goal"], "yes" if median(held) <= row["goal"] else "**no**"]
-    more = sorted({n for n, _ in notes[t.label] if n})[:1]
-    if row.get("against_direct") and not t.direct:
-        more += ["p99 with, against direct: " + spread(held), "peak %.0f MB" % (max(r["with"]["peak_kb"] for r in rs) / 1024)]
-    return ([row["text"] if first else "", t.label] + ["%.0f" % ms[k, w] for w in ("without", "with") for k in ("p50", "p99")] +
-            ["%.2f" % median(times["p50"]), spread(times["p99"])] + (goal or ["", ""]) + ["; ".join(more)])
+    ms = ["%.0f" % median([r[w][k] for r in rs]) for w in ("without", "with") for k in ("p50", "p99")]
+    times = {k: [slower(r["with"][k], r["without"][k]) for r in rs] for k in ("p50", "p99")}
+    held, more = times["p99"], [n for n, _ in notes[t.label][:1] if n]
+    if row.get("against_direct") and "direct" in rounds and not t.direct:
+        held = [slower(r["with"]["p99"], d["with"]["p99"]) for r, d in zip(rs, rounds["direct"])]
+        more += ["p99 with, against direct: " + spread(held)]
+    if "peak_mb" in row and not t.direct:
+        peak = max(r["with"]["peak_kb"] for r in rs) / 1024
+        more += ["peak %.0f MB, goal %d: %s" % (peak, row["peak_mb"], verdict(peak <= row["peak_mb"]))]
+    goal = ["", ""] if t.is_nutcracker or t.direct else ["≤ %.1f" % row["goal"], verdict(median(held) <= row["goal"])]
+    return [row["text"] if first else "", t.label] + ms + ["%.2f" % median(times["p50"]), spread(times["p99"])] + goal + ["; ".join(more)]
+
+
+def slower(x, y):
+    """Of latencies; 0 is that of those who got no reply at all."""
+    return x / y if x and y else float("inf")
 
 
 def anybody(t):
@@ -167,19 +173,17 @@ def ours(t):
     return not t.is_nutcracker
 
 
-def our_proxies(t):
-    return not t.is_nutcracker and not t.direct
-
-
-SIXTEEN = dict(servers=16, clients=50)
+# `alone`: the last server is a process of its own, and the polite ones ask for the keys of the others.
+# `against_direct`: the goal is about what clients of the servers themselves get beside the same trouble.
 ROWS = {
-    "stopped-server": dict(text="1 of 16 servers stopped, `timeout: 400`; requests to the others", trouble=stopped, who=proxies, goal=1.5, alone=True,
-                           scenario=dict(SIXTEEN, conf={"timeout": 400})),
-    "stopped-server-waits": dict(text="the same without `timeout:`", trouble=stopped, who=proxies, goal=1.5, alone=True,
-                                 scenario=dict(SIXTEEN, conf={"timeout": None})),
+    "stopped-server": dict(text="1 of 16 servers stopped, `timeout: 400`; requests to the others", trouble=stopped, who=proxies, goal=1.5,
+                           alone=True, scenario=dict(servers=16, conf={"timeout": 400})),
+    "stopped-server-waits": dict(text="the same without `timeout:`", trouble=stopped, who=proxies, goal=1.5,
+                                 alone=True, scenario=dict(servers=16, conf={"timeout": None})),
     "greedy": dict(text="a client with 10,000 requests at once", trouble=greedy, who=anybody, goal=2),
     "storm": dict(text="5,000 new connections a second", trouble=storm, who=anybody, goal=2),
-    "large": dict(text="64 clients that read and write 64 MiB values; held against direct", trouble=large, who=ours, goal=1.5, against_direct=True),
+    "large": dict(text="64 clients that read and write 64 MiB values; held against direct", trouble=large, who=ours, goal=1.5,
+                  against_direct=True, peak_mb=64),
     "many": dict(text="64 pools of 64 servers, 10,000 clients", run=cost.many),
     "workers": dict(text="2 workers against 1, on 2 cores with the load beside them", run=cost.workers),
     "growth": dict(text="instructions a request with more pools, servers, clients, requests (needs valgrind)", run=cost.growth),

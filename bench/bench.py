@@ -19,10 +19,8 @@ is what the scheduler counted for all threads of the proxy in the measured windo
 """
 import argparse
 import os
-import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,7 +29,7 @@ import time
 import behave
 import lab
 from lab import SCENARIOS
-from show import median, ratio, table
+from show import count, median, ratio, table, verdict
 
 PROXIES = ["nutcracker=nutcracker", "tuned=nutcracker:-v 4 -m 512", "kvmux=%s/kvmux:--threads 1"]
 WARM = 0.2
@@ -72,7 +70,7 @@ def row_lines(s, targets, runs):
         rs, bs = runs[t.label], runs[base.label]
         cpu = ["–", "–", "–"] if t.direct else ["%.2f" % median([r["usec"] for r in rs]), ratio(rs, bs, "usec"),
                                                "%.1f" % (max(r["peak_kb"] for r in rs) / 1024)]
-        lines.append([text, t.label] + cpu[:2] + ["{:,.0f}".format(median([r["rps_steady"] for r in rs])), ratio(rs, bs, "rps_steady"),
+        lines.append([text, t.label] + cpu[:2] + [count(median([r["rps_steady"] for r in rs])), ratio(rs, bs, "rps_steady"),
                                                   "%.0f" % median([r["p50"] for r in rs]), "%.0f" % median([r["p99"] for r in rs]), cpu[2]])
     return lines
 
@@ -89,7 +87,7 @@ def goal_lines(s, targets, runs):
         for key, goal, most in (("usec", s["cpu"], True), ("rps_steady", s["rate"], False), ("p99", s["p99"], True)):
             x = median([r[key] / b[key] for r, b in zip(runs[t.label], runs[targets[0].label]) if b[key]])
             met = goal is None or (x <= goal if most else x >= goal)
-            line += ["%.2f" % x] + (["", ""] if goal is None else ["%s %.2f" % ("≤" if most else "≥", goal), "yes" if met else "**no**"])
+            line += ["%.2f" % x] + (["", ""] if goal is None else ["%s %.2f" % ("≤" if most else "≥", goal), verdict(met)])
         lines.append(line)
     return lines
 
@@ -113,7 +111,7 @@ def cmd_run(the_lab, targets, a):
     table(RUN_HEAD, lines)
     if goals:
         table(GOALS_HEAD, goals)
-        print("\n%d of %d goals met" % tuple(sum(x in words for line in goals for x in line) for words in (["yes"], ["yes", "**no**"])))
+        print("\n%d of %d goals met" % tuple(sum(x in words for line in goals for x in line) for words in ([verdict(True)], [verdict(True), verdict(False)])))
     print("\n%d rounds of %.1f s, %.0f minutes" % (a.rounds, a.seconds, (time.time() - begin) / 60))
     if wrong:
         print("\nFAILED, or WRONG REPLIES (what was measured there is worth nothing):\n  " + "\n  ".join(wrong))
@@ -209,7 +207,7 @@ def cmd_instructions(the_lab, proxies, a):
     for name in a.rows:
         s = SCENARIOS[name]
         few = 1000 if s["keys"] >= 100 else 10000
-        rows.append([s["text"]] + ["{:,.0f}".format(lab.instructions(the_lab, p, s, few)) for p in proxies])
+        rows.append([s["text"]] + [count(lab.instructions(the_lab, p, s, few)) for p in proxies])
     table(["instructions a request"] + [p.label for p in proxies], rows)
     return 0
 
@@ -275,7 +273,8 @@ def main():
             print("%s:\n" % title + "\n".join("  %-20s %s" % x for x in rows.items()))
         return 0
     lab.enter_namespace()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for x in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(x, lambda *_: sys.exit(1))
     try:
         the_lab = lab.Lab(a.build)
         specs = [x.replace("%s", a.build) for x in (a.proxy or PROXIES) + a.also]

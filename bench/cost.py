@@ -7,7 +7,7 @@ import subprocess
 
 import lab
 from lab import SCENARIOS
-from show import median, spread
+from show import count, median, spread, verdict
 
 Table = collections.namedtuple("Table", "head lines wrong")
 LOCKED = re.compile(r"^ *([0-9a-f]+):\t(.*\block\b.*|xchg +.*\(.*)$")
@@ -57,9 +57,9 @@ def many(the_lab, targets, a):
         line = [t.label, "%.0f" % (1000 * median(starts))]
         for pairs in costs.values():
             line += ["%.2f" % median([x for x, _ in pairs]), "%.2f" % median([x for _, x in pairs]), spread([y / x for x, y in pairs if x])]
-        lines.append(line + (["", ""] if t.is_nutcracker else ["≤ 1000 ms", "yes" if 1000 * median(starts) <= 1000 else "**no**"]))
-    return Table(["64 pools × 64 servers, 10,000 clients", "ms until all ports listen", "CPU µs a request, one pool, 50 clients active", "64 pools", "×",
-                  "one pool, all active", "64 pools", "×", "goal", ""], lines, wrong)
+        lines.append(line + (["", ""] if t.is_nutcracker else ["≤ 1000 ms", verdict(median(starts) <= 1)]))
+    return Table(["64 pools × 64 servers, 10,000 clients", "ms until all ports listen", "CPU µs a request, one pool, 50 clients active",
+                  "64 pools", "×", "one pool, all active", "64 pools", "×", "goal", ""], lines, wrong)
 
 
 # ---------------------------------------------------------------------------------------------------------------- workers
@@ -84,7 +84,8 @@ def workers(the_lab, targets, a):
                     p.stop()
                 lab.stop(the_lab.running)
             times = [y["rps"] / x["rps"] for x, y in zip(*runs)]
-            lines.append([s["text"], t.label] + ["{:,.0f}".format(median([r["rps"] for r in rs])) for rs in runs] + [spread(times), "> 1", "yes" if median(times) > 1 else "**no**"])
+            lines.append([s["text"], t.label] + [count(median([r["rps"] for r in rs])) for rs in runs] +
+                         [spread(times), "> 1", verdict(median(times) > 1)])
             wrong += wrong_in("workers, %s, %s" % (t.label, name), runs[0] + runs[1])
     return Table(["2 cores, everybody on both", "", "requests/s, 1 worker", "2 workers", "×", "goal", ""], lines, wrong)
 
@@ -108,7 +109,7 @@ def growth(the_lab, targets, a):
         figures = [("1 pool, 4 servers", first), ("the same, later in its life", (long - short) / (k - m))]
         for text, more, idle in (("64 pools", dict(pools=64), 0), ("64 servers", dict(servers=64), 0), ("2,000 idle clients", {}, 2000)):
             figures.append((text, lab.instructions(the_lab, t, dict(base, **more), few, idle=idle)))
-        lines += [[text, t.label, "{:,.0f}".format(x), "%.2f" % (x / first), "≤ 1.02", "yes" if x <= 1.02 * first else "**no**"] for text, x in figures]
+        lines += [[text, t.label, count(x), "%.2f" % (x / first), "≤ 1.02", verdict(x <= 1.02 * first)] for text, x in figures]
     return Table(["instructions a GET, one client active", "", "", "×", "goal", ""], lines, [])
 
 
@@ -155,6 +156,6 @@ def locks(the_lab, targets, a):
                 if at in locked.get(thing, ()):
                     by_function[where] += x
             total = sum(by_function.values())
-            lines.append([s["text"], t.label, "%.0f" % sum(grew.values()), "%.4f" % total, "≤ 0.01", "yes" if total <= 0.01 else "**no**",
+            lines.append([s["text"], t.label, "%.0f" % sum(grew.values()), "%.4f" % total, "≤ 0.01", verdict(total <= 0.01),
                           ", ".join("%s %.4f" % x for x in by_function.most_common(5))])
     return Table(["", "", "instructions a request", "with a lock", "goal", "", "where"], lines, [])

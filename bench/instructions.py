@@ -74,7 +74,8 @@ def check(the_lab, proxy, a, made):
     for name in a.rows:
         was = old["instructions"].get(name)
         now = figure(the_lab, proxy, name, was and was * LIMIT)
-        print("%-14s %8.0f instructions a request, recorded %s" % (name, now, "%d (%+.1f %%)" % (was, 100 * (now / was - 1)) if was else "nothing"), flush=True)
+        recorded = "%d (%+.1f %%)" % (was, 100 * (now / was - 1)) if was else "nothing"
+        print("%-14s %8.0f instructions a request, recorded %s" % (name, now, recorded), flush=True)
         if was is None or now > was * LIMIT:
             grew.append(name)
     if grew:

@@ -15,6 +15,14 @@ def table(head, rows):
     sys.stdout.flush()
 
 
+def count(x):
+    return "{:,.0f}".format(x)
+
+
+def verdict(met):
+    return "yes" if met else "**no**"
+
+
 def spread(values):
     return "%.2f (%.2f–%.2f)" % (median(values), min(values), max(values)) if values else "–"
 

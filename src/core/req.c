@@ -82,13 +82,14 @@ void req_done(struct req *r) {
     }
 }
 
-void req_streamed(struct req *r) {
-    ASSERT(r->state == REQ_STREAMING && r->client != NULL);
-    r->state = REQ_DONE;
-    if (r->flags & REQ_LEASE) {
-        lease_settle(r->client);
+void req_gather(struct req *r) {
+    ASSERT(r->state == REQ_STREAMING);
+    r->state = REQ_SENT;
+    if (r->client != NULL) {
+        size_t len = rope_len(&r->bytes);
+        r->client->bytes -= len;
+        r->client->owed -= len;
     }
-    client_wake(r->client);
 }
 
 __attribute__((noinline)) void req_written(struct req *r, size_t n) {
@@ -102,16 +103,10 @@ __attribute__((noinline)) void req_written(struct req *r, size_t n) {
 
 /* The rest of a reply will not come. */
 static void req_break_off(struct req *r) {
-    struct client *c = r->client;
-    if (c == NULL) {
-        return;
-    }
-    size_t len = rope_len(&r->bytes);
-    c->bytes -= len;
-    c->owed -= len;
-    if (r->flags & REQ_BEGUN) {
+    req_gather(r);
+    if (r->client != NULL && (r->flags & REQ_BEGUN)) {
         metric_add(&r->pool->stats.v[POOL_broken_replies], 1);
-        client_break(c, REASON_CUT_SHORT);
+        client_break(r->client, REASON_CUT_SHORT);
     }
 }
 

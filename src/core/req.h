@@ -69,7 +69,7 @@ void req_start_clock(struct req *); /* its time runs from now: the deadline of i
 void req_start_wait(struct req *, int64_t usec);
 /* Tells how it ended, to the client or the fan; the request must be in no uplink queue, or be marked to stay there. */
 void req_done(struct req *);                   /* `bytes` hold the reply */
-void req_streamed(struct req *);               /* the last piece of its reply was added to `bytes` */
+void req_gather(struct req *);                 /* STREAMING no more: `bytes` are counted with what is added to them, when it is done */
 void req_fail(struct req *, enum reason);      /* the reply is an error made here; its client goes if it has a part of another one */
 void req_written(struct req *, size_t n);      /* STREAMING: the client took the first n bytes */
 void req_unlink_client(struct req *);          /* the client left; frees the request if no uplink has it */

@@ -131,6 +131,7 @@ static const struct stream_ops uplink_ops = {
     .on_connect = uplink_on_connect,
     .on_room = uplink_on_room,
     .on_error = uplink_on_error,
+    .on_bytes = uplink_on_bytes,
 };
 
 struct uplink *uplink_open(struct profile *p, uint32_t slot, enum reason *why) {

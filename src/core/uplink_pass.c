@@ -53,10 +53,18 @@ static bool uplink_alone(const struct uplink *u, const struct req *r) {
            is_only_for(&u->send, r->client);
 }
 
-/* The client is far behind. */
+/* What comes next of this reply can go to the client without being received here. */
+static bool can_move(const struct uplink *u, const struct req *r) {
+    const struct client *c = r->client;
+    return r->state == REQ_STREAMING && c != NULL && c->state < CLIENT_LINGER && c->fifo.head == &r->client_link &&
+           stream_can_move(&u->stream, &c->stream, u->pass_left);
+}
+
+/* The client is far behind, or has no room for what would be moved to it. */
 static void uplink_hold(struct uplink *u, struct req *r) {
     size_t behind = rope_len(&r->bytes);
-    if (behind <= BEHIND_MAX * unit(u) || stream_paused(&u->stream)) {
+    bool moves = r->client->blocked && can_move(u, r);
+    if ((behind <= BEHIND_MAX * unit(u) && !moves) || stream_paused(&u->stream)) {
         return;
     }
     if (uplink_alone(u, r)) {
@@ -92,7 +100,12 @@ void uplink_go_on(struct uplink *u) {
 }
 
 void uplink_taken(struct uplink *u, struct req *r) {
-    if (stream_paused(&u->stream) && rope_len(&r->bytes) <= BEHIND_MAX / 2 * unit(u)) {
+    size_t behind = rope_len(&r->bytes);
+    bool moves = can_move(u, r);
+    if (moves && behind == 0) {
+        stream_move_begin(&u->stream);
+    }
+    if (behind == 0 || (behind <= BEHIND_MAX / 2 * unit(u) && !moves)) {
         uplink_go_on(u);
     }
 }
@@ -108,18 +121,19 @@ static bool may_pass(const struct req *r) {
     return !(r->flags & REQ_PART) || r->fan == NULL;
 }
 
-static void take_piece(struct uplink *u, struct req *r, struct buf *b, struct slice piece) {
-    struct client *c = r->client;
+/* It is alive: so many bytes came. */
+static void piece_came(struct uplink *u, struct req *r, size_t n) {
     int64_t timeout = u->server->pool->timeout;
-    u->passed += piece.n;
-    if (r->state != REQ_STREAMING) {
-        return; /* late: it has its error */
-    }
-    if (timeout > 0) {
+    u->passed += n;
+    if (timeout > 0 && r->state == REQ_STREAMING) { /* else late: it has its error */
         r->deadline = uplink_now(u) + timeout;
         uplink_arm(u, r->deadline);
     }
-    if (c != NULL && c->state != CLIENT_BROKEN) {
+}
+
+static void keep_piece(struct req *r, struct buf *b, struct slice piece) {
+    struct client *c = r->client;
+    if (r->state == REQ_STREAMING && c != NULL && c->state != CLIENT_BROKEN) {
         rope_add(&r->bytes, &c->stage, b, piece);
         c->bytes += piece.n;
         c->owed += piece.n;
@@ -137,91 +151,77 @@ static void pass_begin(struct uplink *u, struct req *r) {
     metric_add(&r->pool->stats.v[POOL_streamed_replies], 1);
 }
 
-static void pass_end(struct uplink *u, struct req *r, const struct rsp *rsp) {
-    struct server *s = u->server;
-    u->passing = false;
-    metric_add(&s->stats.v[SERVER_responses], 1);
-    if (s->told_failed && !(r->flags & REQ_EXPIRED)) {
-        server_works(s);
-    }
-    if (rsp->no_script && (r->flags & REQ_SCRIPT)) {
-        heal_forget(u);
-    }
-    uplink_go_on(u);
-    queue_pop(&u->wait);
-    u->nwait--;
-    uplink_leave(u, r);
-    if (r->state == REQ_STREAMING && r->client != NULL) {
-        r->uplink = NULL;
-        req_streamed(r);
-    } else {
-        metric_add(&r->pool->stats.v[POOL_late_replies], 1);
-        req_unlink_uplink(r);
-    }
-    server_readmit(s, u);
-}
-
-/* The parser looks at what is not passed on unseen. Returns the bytes that it took; *go_on: there may be more. */
-static size_t pass_look(struct uplink *u, struct req *r, struct buf *b, struct slice in, bool *go_on) {
-    struct rsp rsp = {0};
-    enum parse_rc rc = u->server->pool->back->parse_rsp(&u->parser, r->cmd, in, &rsp);
-    *go_on = false;
-    if (rc == PARSE_BAD) {
-        uplink_close(u, REASON_BAD_REPLY);
-        return in.n;
-    }
-    if (rc == PARSE_DONE) {
-        take_piece(u, r, b, slice(in.p, rsp.len));
-        pass_end(u, r, &rsp);
-        return rsp.len;
-    }
-    if (rsp.pass == 0) {
-        if (rsp.need > 0) {
-            stream_need(&u->stream, (size_t)rsp.need);
-        }
-        return 0;
-    }
-    if (!u->passing) {
-        pass_begin(u, r);
-    }
-    u->pass_left = rsp.pass;
-    *go_on = true;
-    return 0;
-}
-
 __attribute__((noinline)) size_t uplink_pass(struct uplink *u, struct buf *b, struct slice in) {
     struct req *r = uplink_first(&u->wait);
-    size_t used = 0;
-    bool go_on = true;
-    while (used < in.n && go_on) {
-        struct slice rest = slice(in.p + used, in.n - used);
-        if (u->pass_left == 0) {
-            used += pass_look(u, r, b, rest, &go_on);
-            continue;
-        }
-        size_t n = u->pass_left < rest.n ? (size_t)u->pass_left : rest.n;
-        if (u->passed + u->pass_left > ASIDE_MIN * unit(u)) {
-            server_set_aside(u->server, u);
-        }
-        u->pass_left -= n;
-        take_piece(u, r, b, slice(rest.p, n));
-        if (r->state == REQ_STREAMING && r->client != NULL) {
-            uplink_hold(u, r);
-        }
-        used += n;
+    size_t n = u->pass_left < in.n ? (size_t)u->pass_left : in.n;
+    if (u->passed + u->pass_left > ASIDE_MIN * unit(u)) {
+        server_set_aside(u->server, u);
     }
-    return used;
-}
-
-__attribute__((noinline)) size_t uplink_pass_start(struct uplink *u, const struct req *r, struct buf *b, struct slice in,
-                                                   const struct rsp *rsp) {
-    if (unit(u) == 0 || max_size((size_t)rsp->need, in.n) < unit(u) || !may_pass(r)) {
-        return 0;
-    }
-    u->parser.pass_min = (uint32_t)unit(u);
-    size_t n = uplink_pass(u, b, in);
-    if (n == 0) {
-        u->parser.pass_min = 0;
+    u->pass_left -= n;
+    piece_came(u, r, n);
+    keep_piece(r, b, slice(in.p, n));
+    if (r->state == REQ_STREAMING && r->client != NULL) {
+        uplink_hold(u, r);
+        if (!r->client->blocked && can_move(u, r)) {
+            stream_move_begin(&u->stream); /* when what is here is written */
+        }
     }
     return n;
+}
+
+size_t uplink_pass_more(struct uplink *u, struct req *r, struct buf *b, struct slice in, struct rsp *rsp) {
+    if (!u->passing) {
+        if (unit(u) == 0 || max_size((size_t)rsp->need, in.n) < unit(u) || !may_pass(r)) {
+            return 0;
+        }
+        u->parser.pass_min = (uint32_t)unit(u);
+        u->server->pool->back->parse_rsp(&u->parser, r->cmd, in, rsp);
+        if (rsp->pass == 0) {
+            u->parser.pass_min = 0;
+            return 0;
+        }
+        pass_begin(u, r);
+    }
+    u->pass_left = rsp->pass;
+    return rsp->pass > 0 ? uplink_pass(u, b, in) : 0;
+}
+
+void uplink_pass_end(struct uplink *u, struct req *r) {
+    u->passing = false;
+    uplink_go_on(u);
+    server_readmit(u->server, u);
+    if (r->state == REQ_STREAMING) {
+        req_gather(r);
+    }
+}
+
+void uplink_on_bytes(struct stream *st) {
+    struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
+    struct req *r = uplink_first(&u->wait);
+    if (u->pass_left == 0 || !can_move(u, r) || r->client->blocked || r->bytes.n > 0) {
+        stream_move_end(st);
+        return;
+    }
+    struct client *c = r->client;
+    struct buf *rest;
+    size_t n = stream_move(st, &c->stream, (size_t)u->pass_left, &rest);
+    if (n == 0) {
+        return;
+    }
+    ASSERT(r->flags & REQ_BEGUN); /* so nothing comes between: what was received of it is written already */
+    size_t went = rest == NULL ? n : n - rest->len;
+    u->pass_left -= n;
+    piece_came(u, r, n);
+    metric_add(&u->server->stats.v[SERVER_response_bytes], n);
+    metric_add(&r->pool->stats.v[POOL_client_response_bytes], went);
+    metric_add(&r->pool->stats.v[POOL_moved_bytes], went);
+    if (went > 0) {
+        timer_cancel(uplink_worker(u)->loop, &c->timer);
+    }
+    if (rest != NULL) {
+        c->blocked = true;
+        keep_piece(r, rest, slice(rest->data, rest->len));
+        buf_unref(&rest);
+        uplink_hold(u, r);
+    }
 }

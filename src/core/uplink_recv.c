@@ -54,6 +54,9 @@ static void uplink_pass_over(struct uplink *u, struct req *r, enum rsp_kind kind
 
 /* A reply that is more than its bytes. */
 static void uplink_take_marks(struct uplink *u, struct req *r, const struct rsp *rsp) {
+    if (u->passing) {
+        uplink_pass_end(u, r);
+    }
     if (rsp->quiet_ok && (r->flags & REQ_QUIET)) {
         r->flags |= REQ_SILENT;
     }
@@ -84,9 +87,9 @@ static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind k
 }
 
 /* The reply is not there yet. Returns what of it was taken all the same. */
-static __attribute__((noinline)) size_t uplink_more(struct uplink *u, const struct req *r, struct buf *b, struct slice in,
-                                                    const struct rsp *rsp) {
-    size_t n = r != NULL ? uplink_pass_start(u, r, b, in, rsp) : 0;
+static __attribute__((noinline)) size_t uplink_more(struct uplink *u, struct req *r, struct buf *b, struct slice in,
+                                                    struct rsp *rsp) {
+    size_t n = r != NULL ? uplink_pass_more(u, r, b, in, rsp) : 0;
     if (n == 0 && rsp->need > 0) {
         stream_need(&u->stream, (size_t)rsp->need);
     }
@@ -97,15 +100,14 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
     struct server *s = u->server;
     const struct proto *back = s->pool->back;
-    size_t used = 0, end = in.n, count = 0;
+    size_t used = 0, count = 0;
     if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
         return feed_on_recv(u, b, in);
     }
-    if (UNLIKELY(u->passing)) {
+    if (UNLIKELY(u->pass_left > 0)) {
         used = uplink_pass(u, b, in);
-        end = u->passing ? used : end; /* what is left is the beginning of something that belongs to that reply */
     }
-    while (used < end && u->state != UPLINK_CLOSED) {
+    while (used < in.n && u->state != UPLINK_CLOSED) {
         struct slice rest = slice(in.p + used, in.n - used);
         struct req *r = u->state == UPLINK_GREETING ? NULL : uplink_expects(u);
         if (UNLIKELY(r == NULL && u->greeting_left == 0)) {
@@ -117,10 +119,10 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         if (rc == PARSE_MORE) {
             size_t n = uplink_more(u, r, b, rest, &rsp);
             used += n;
-            if (n == 0 || u->passing) {
+            if (n == 0) {
                 break;
             }
-            continue; /* the end of it was there as well */
+            continue;
         }
         if (UNLIKELY(rc == PARSE_BAD)) {
             uplink_close(u, REASON_BAD_REPLY);
@@ -142,7 +144,7 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         if (UNLIKELY(s->told_failed && rsp.kind != RSP_LOADING && !(r->flags & REQ_EXPIRED))) {
             server_works(s);
         }
-        if (UNLIKELY(rsp.quiet_ok | rsp.no_script)) {
+        if (UNLIKELY(rsp.quiet_ok | rsp.no_script | u->passing)) {
             uplink_take_marks(u, r, &rsp);
         }
         uplink_reply(u, r, b, slice(rest.p, rsp.len));

@@ -43,9 +43,12 @@ size_t uplink_on_recv(struct stream *, struct buf *, struct slice);
 
 /* uplink_pass.c */
 /* The reply to `r`, of which `in` is a part and `rsp` says MORE, goes on while it arrives if it may. Both return how many bytes
- * they took; u->passing: the rest of the reply is still to come, and these come first. May close the uplink. */
-size_t uplink_pass_start(struct uplink *, const struct req *, struct buf *, struct slice in, const struct rsp *);
+ * they took. u->pass_left: so many of what follows are uplink_pass's. */
+size_t uplink_pass_more(struct uplink *, struct req *, struct buf *, struct slice in, struct rsp *);
 size_t uplink_pass(struct uplink *, struct buf *, struct slice in);
+void uplink_on_bytes(struct stream *);
+/* u->passing: the end of it is there. From here on it is a reply like any other. */
+void uplink_pass_end(struct uplink *, struct req *);
 
 /* uplink_time.c */
 void uplink_arm(struct uplink *, int64_t at); /* the timer runs at this time at the latest */

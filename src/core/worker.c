@@ -62,7 +62,7 @@ static uint32_t worker_spare(const struct worker *w) {
     for (uint32_t i = 0; i < conf->npools; i++) {
         n += (uint64_t)conf->pools[i].server_connections * conf->pools[i].nservers;
     }
-    n = n * w->opts.shared->workers + 32;
+    n = (n + LOOP_MOVE_FDS) * w->opts.shared->workers + 32;
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 

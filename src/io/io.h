@@ -62,6 +62,8 @@ struct stream_ops {
     void (*on_error)(struct stream *, enum reason);
     /* The peer's FIN arrived while the stream is paused; on_eof follows behind the bytes before it. May come again. May be NULL. */
     void (*on_hup)(struct stream *);
+    /* After stream_move_begin, instead of on_recv: there may be bytes. Call stream_move or stream_move_end. */
+    void (*on_bytes)(struct stream *);
 };
 
 enum stream_state { STREAM_CLOSED, STREAM_CONNECTING, STREAM_OPEN };
@@ -102,6 +104,23 @@ bool stream_hung_up(const struct stream *);
 /* The message that the tail begins with has at least `total` bytes: they are received into one buf of that size
  * without copying. Called inside on_recv; forgotten when the tail is taken. */
 void stream_need(struct stream *, size_t total);
+/* ---- bytes that go from one stream to another and not through this program ---- */
+
+/* Is it possible, and worth it when `n` more bytes of a message are to come? Both are of one loop. Not when one of them is not
+ * open, or when the system gives no descriptors for it. */
+bool stream_can_move(const struct stream *from, const struct stream *to, uint64_t n);
+/* From now on nothing is received: on_bytes comes instead, not before the next turn. Inside on_recv, which must take all it was
+ * shown (what it leaves is shown again, and this is over). A FIN and errors end it by themselves and are told as ever. */
+void stream_move_begin(struct stream *);
+void stream_move_end(struct stream *);
+/* Inside on_bytes of `from`, while stream_can_move. Gives up to `n` bytes that have arrived to `to`, behind all that stream_send
+ * took. Returns how many left `from`. The last of them that `to` did not take are in *rest, which is the caller's (NULL: it took
+ * all); then on_room of `to` follows as behind a short stream_send, or on_error. The n-th byte must not be the last of its
+ * message: it may be held back until more is sent. */
+size_t stream_move(struct stream *from, struct stream *to, size_t n, struct buf **rest);
+/* Descriptors that a loop uses for this while it is used, and gives back some seconds later. */
+#define LOOP_MOVE_FDS 2
+
 /* Sends FIN after everything accepted by stream_send. */
 void stream_shutdown(struct stream *);
 /* Closes at once; no callback follows. May be called from any callback; fine when closed already.

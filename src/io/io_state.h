@@ -20,11 +20,19 @@ typedef void watch_fn(void *ctx, int fd, unsigned ready);
 
 struct backend;
 
+/* What bytes go through that one socket gives to another (splice.c). It is empty between two calls. */
+struct loop_pipe {
+    int in, out; /* -1: there is none */
+    int64_t used_at, again_at; /* again_at: there was none to be had, ask no earlier */
+    struct timer idle;
+};
+
 struct loop {
     struct backend *backend;
     struct bufpool *pool;
     struct buf *shared; /* bytes are received here; only what is not taken is kept per connection */
     struct wheel wheel;
+    struct loop_pipe pipe;
     int64_t now;
     struct list ready_streams; /* with work left over from this turn */
     watch_fn *resolver_fn;     /* of the one resolver of this loop */
@@ -42,6 +50,7 @@ enum {
     STREAM_FAILED = 1u << 6,   /* on_error is owed in the next turn, with the reason in `why` */
     STREAM_ERROR = 1u << 7,    /* the system reported an error: on_error is owed behind what can still be received */
     STREAM_OVER = 1u << 8,     /* on_error was called: no other callback follows */
+    STREAM_MOVES = 1u << 9,    /* on_bytes instead of receiving */
 };
 
 enum reason reason_of_errno(int err);
@@ -49,6 +58,12 @@ enum reason reason_of_errno(int err);
 /* stream.c */
 void stream_on_ready(struct stream *, unsigned ready);
 void stream_on_left_over(struct stream *);
+void stream_left_over(struct stream *); /* it runs again in the next turn */
+void stream_owe_error(struct stream *, enum reason); /* on_error from the next turn: never inside the call that found it */
+/* splice.c */
+void stream_offer(struct stream *); /* on_bytes, as often as it is due in this turn */
+void loop_pipe_init(struct loop *);
+void loop_pipe_fini(struct loop *);
 /* listen.c */
 void listener_on_ready(struct listener *);
 

@@ -46,6 +46,7 @@ struct loop *loop_new(struct bufpool *pool) {
     loop->now = clock_now();
     wheel_init(&loop->wheel, loop->now);
     list_init(&loop->ready_streams);
+    loop_pipe_init(loop);
     return loop;
 }
 
@@ -54,6 +55,7 @@ void loop_free(struct loop **lp) {
     *lp = NULL;
     if (loop != NULL) {
         ASSERT(list_empty(&loop->ready_streams));
+        loop_pipe_fini(loop);
         backend_free(&loop->backend);
         buf_unref(&loop->shared);
         mem_free(loop);

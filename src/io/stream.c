@@ -17,14 +17,13 @@
 #define TAIL_GROWTH 8
 #define RECVS_PER_TURN 4
 
-static void stream_left_over(struct stream *s) {
+void stream_left_over(struct stream *s) {
     if (!list_linked(&s->ready)) {
         list_push(&s->loop->ready_streams, &s->ready);
     }
 }
 
-/* on_error from the next turn: never inside the call that found it. */
-static void stream_owe_error(struct stream *s, enum reason why) {
+void stream_owe_error(struct stream *s, enum reason why) {
     s->flags |= STREAM_FAILED;
     s->why = (uint8_t)why;
     stream_left_over(s);
@@ -241,7 +240,7 @@ static bool recv_tail(struct stream *s) {
 
 /* Not when closed: then it has no flags. SHOW: resumed inside on_recv, which comes again before anything new does. */
 static inline bool stream_readable(const struct stream *s) {
-    return (s->flags & (STREAM_READABLE | STREAM_PAUSED | STREAM_SHOW)) == STREAM_READABLE;
+    return (s->flags & (STREAM_READABLE | STREAM_PAUSED | STREAM_SHOW | STREAM_MOVES)) == STREAM_READABLE;
 }
 
 static void stream_read(struct stream *s) {
@@ -281,14 +280,23 @@ static enum reason stream_sock_error(const struct stream *s) {
     return err != 0 ? reason_of_errno(err) : REASON_RESET;
 }
 
-/* First the tail if it is owed, then what there is to receive, then the news that the connection is dead: at once when
- * paused, else behind the last byte. recv tells no error behind a FIN, so the event has to. */
-static void stream_run(struct stream *s) {
+/* What comes before receiving: the tail if it is owed, and what is to be moved. False: the stream was closed meanwhile. */
+static __attribute__((noinline)) bool stream_run_first(struct stream *s) {
     if ((s->flags & (STREAM_SHOW | STREAM_PAUSED)) == STREAM_SHOW) {
         s->flags &= (uint16_t)~STREAM_SHOW;
         if (s->tail != NULL && !stream_show_tail(s)) {
-            return;
+            return false;
         }
+    }
+    stream_offer(s);
+    return s->state == STREAM_OPEN;
+}
+
+/* Then what there is to receive, then the news that the connection is dead: at once when paused, else behind the last byte.
+ * recv tells no error behind a FIN, so the event has to. */
+static void stream_run(struct stream *s) {
+    if (UNLIKELY(s->flags & (STREAM_SHOW | STREAM_MOVES)) && !stream_run_first(s)) {
+        return;
     }
     if (stream_readable(s)) {
         stream_read(s);

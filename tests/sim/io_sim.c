@@ -209,6 +209,22 @@ static void run_recv(struct sim_conn *c) {
     buf_unref(&held);
 }
 
+/* Tells of bytes that can be moved. What on_recv left comes first. */
+static bool run_bytes(struct sim_conn *c) {
+    c->moves = c->moves && c->tail_len == 0;
+    if (!c->moves) {
+        c->again = c->again && c->tail_len > 0;
+        return c->in.len == 0 && !c->again;
+    }
+    c->again = false;
+    sim.activity++;
+    sim.in_bytes = c->stream;
+    c->stream->ops->on_bytes(c->stream);
+    SIM_RULE(sim.in_bytes == NULL || c->stream == NULL || !c->moves, "on_bytes moved nothing and did not end it either");
+    sim.in_bytes = NULL;
+    return c->stream == NULL || c->moves || c->in.len == 0;
+}
+
 /* The event that a FIN makes, once. */
 static void see_fin(struct sim_conn *c) {
     c->fin_seen = true;
@@ -235,7 +251,7 @@ static void run_open(struct sim_conn *c) {
         sim.activity++;
         c->stream->ops->on_room(c->stream);
     }
-    if (c->stream != NULL && !c->paused && (c->in.len > 0 || c->again)) {
+    if (c->stream != NULL && !c->paused && (c->in.len > 0 || c->again) && !run_bytes(c)) {
         run_recv(c);
     }
     if (c->stream != NULL && c->state == CONN_OPEN && c->reset == REASON_NONE && !c->paused && !c->again &&
@@ -436,6 +452,52 @@ void stream_need(struct stream *s, size_t total) {
     s->need = total;
 }
 
+bool stream_can_move(const struct stream *from, const struct stream *to, uint64_t n) {
+    if (n == 0 || from->state != STREAM_OPEN || to->state != STREAM_OPEN || conn_of(to)->state == CONN_DEAD || sim.policy.copies) {
+        return false;
+    }
+    SIM_RULE(from->loop == to->loop, "stream_can_move between two loops");
+    return sim.policy.recv != SIM_RANDOM || sim_below(8) != 0; /* descriptors come and go */
+}
+
+void stream_move_begin(struct stream *s) {
+    conn_of(s)->moves = true;
+    conn_of(s)->again = true; /* there need not be anything */
+}
+
+void stream_move_end(struct stream *s) {
+    conn_of(s)->moves = false;
+}
+
+size_t stream_move(struct stream *from, struct stream *to, size_t n, struct buf **rest) {
+    struct sim_conn *c = conn_of(from), *other = conn_of(to);
+    SIM_RULE(sim.in_bytes == from, "stream_move outside on_bytes, or twice");
+    SIM_RULE(to->state == STREAM_OPEN && other->state != CONN_DEAD && !other->shut, "stream_move to a stream that is not open");
+    SIM_RULE(n > 0 && !c->paused, "stream_move of nothing, or from a stream that is paused");
+    sim.in_bytes = NULL;
+    *rest = NULL;
+    size_t came = min_size(piece(c), n), went = 0;
+    if (other->peer_closed) {
+        other->reset = REASON_RESET;
+    }
+    if (other->reset == REASON_NONE) {
+        went = take_len(other, came);
+        other->want_room = went < came;
+        sim_bytes_add(&other->out, slice(c->in.p + c->in.head, went));
+    }
+    if (went < came) {
+        *rest = buf_new(from->loop->pool, came - went);
+        (*rest)->len = came - went;
+        memcpy((*rest)->data, c->in.p + c->in.head + went, came - went);
+    }
+    sim_bytes_take(&c->in, came);
+    c->in_pos += came;
+    from->received += came;
+    other->used = true;
+    sim.activity++;
+    return came;
+}
+
 void stream_shutdown(struct stream *s) {
     struct sim_conn *c = conn_of(s);
     SIM_RULE(s->state == STREAM_OPEN, "stream_shutdown of a stream that is not open");
@@ -456,7 +518,7 @@ void stream_close(struct stream *s) {
     }
     c->state = CONN_CLOSED;
     c->stream = NULL;
-    c->paused = c->again = false;
+    c->paused = c->again = c->moves = false;
     sim.activity++;
 }
 

@@ -58,6 +58,7 @@ static void run_file(const char *path, const struct options *o) {
     struct script *s = script_read(path);
     uint32_t runs = 0;
     run(s, (struct sim_policy){0}, o, &runs, "(plain)");
+    run(s, (struct sim_policy){.copies = true}, o, &runs, "(nothing moved)");
     if (!o->plain && s->cuts) {
         run_cuts(s, o, &runs);
     }

@@ -50,6 +50,7 @@ struct sim_conn {
     enum reason reset;     /* not NONE: the connection is dead */
     size_t tail_off, tail_len; /* in stream->tail */
     bool paused, again;    /* again: show the tail without new bytes */
+    bool moves;            /* on_bytes instead of on_recv */
     /* proxy to peer */
     struct sim_bytes out;
     size_t window;
@@ -93,6 +94,7 @@ struct sim {
     uint32_t turn_listen; /* round robin over listeners */
     int next_fd;
     const struct stream *in_recv; /* whose on_recv is running */
+    const struct stream *in_bytes; /* whose on_bytes is running, until it moved something */
 };
 extern struct sim sim;
 

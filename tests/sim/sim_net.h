@@ -20,6 +20,7 @@ struct sim_policy {
     size_t recv_at, send_at;
     bool shuffle;      /* order of events among streams and loops, and some of them a turn later */
     bool reset_drops;  /* a reset may take the bytes before it along (as TCP may); else they are shown first */
+    bool copies;       /* nothing is moved from one stream to another (stream_can_move): no descriptors for it */
     uint64_t seed;     /* of sim_below */
     struct slice bytes; /* decisions are taken from here first (fuzzer) */
 };

@@ -144,7 +144,7 @@ static inline void side_on_error(struct stream *st, enum reason why) {
     }
 }
 
-static const struct stream_ops side_ops = {side_on_recv, side_on_eof, side_on_connect, side_on_room, side_on_error, NULL};
+static const struct stream_ops side_ops = {side_on_recv, side_on_eof, side_on_connect, side_on_room, side_on_error, NULL, NULL};
 static const struct connect_opts connect_opts = {.keepalive = true, .user_timeout_ms = 1000};
 
 static inline void side_fini(struct side *s) {

@@ -30,7 +30,7 @@ static void echo_on_error(struct stream *s, enum reason why) {
     stream_close(s);
 }
 
-static const struct stream_ops echo_ops = {echo_on_recv, echo_on_eof, echo_nothing, echo_nothing, echo_on_error, NULL};
+static const struct stream_ops echo_ops = {echo_on_recv, echo_on_eof, echo_nothing, echo_nothing, echo_on_error, NULL, NULL};
 
 static void echo_on_accept(struct listener *l, int fd) {
     struct echo *e = CONTAINER_OF(l, struct echo, listener);

@@ -70,7 +70,7 @@ static void quiet_on_error(struct stream *s, enum reason why) {
     stream_close(s);
 }
 
-static const struct stream_ops quiet_ops = {quiet_on_recv, quiet, quiet, quiet, quiet_on_error, NULL};
+static const struct stream_ops quiet_ops = {quiet_on_recv, quiet, quiet, quiet, quiet_on_error, NULL, NULL};
 
 /* A loop with idle, paused, half-read and half-closed streams waits as long as it may, and does not turn. */
 static void test_idle(void **state) {

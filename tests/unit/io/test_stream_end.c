@@ -203,7 +203,7 @@ static size_t couple_on_recv(struct stream *st, struct buf *b, struct slice in) 
 }
 
 static void test_stale_event(void **state) {
-    static const struct stream_ops ops = {couple_on_recv, side_on_eof, side_on_connect, side_on_room, side_on_error, NULL};
+    static const struct stream_ops ops = {couple_on_recv, side_on_eof, side_on_connect, side_on_room, side_on_error, NULL, NULL};
     struct flow none = {0};
     struct net t;
     net_init(&t, *(bool *)*state);

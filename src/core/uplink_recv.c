@@ -17,14 +17,27 @@ static struct req *uplink_expects(const struct uplink *u) {
     return r;
 }
 
-static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct slice bytes) {
-    if (LIKELY(r->state != REQ_QUEUED)) {
-        queue_pop(&u->wait);
-        u->nwait--;
-    } else {
+/* Takes the request off its queue whose reply is no plain one. */
+static __attribute__((noinline)) void uplink_take_off(struct uplink *u, struct req *r) {
+    if (r->state == REQ_QUEUED) {
         /* Answered before it was sent whole (a value over the server's limit): legal. The client gets the answer, and the
          * rest must still go out, since the server counts its bytes. */
         uplink_carry_on(u, REQ_GHOST);
+        return;
+    }
+    queue_pop(&u->wait);
+    u->nwait--;
+    if (u->passing) {
+        uplink_pass_end(u, r);
+    }
+}
+
+static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct slice bytes) {
+    if (LIKELY(r->state == REQ_SENT)) {
+        queue_pop(&u->wait);
+        u->nwait--;
+    } else {
+        uplink_take_off(u, r);
     }
     uplink_leave(u, r);
     struct stage *stage = req_stage(r);
@@ -54,9 +67,6 @@ static void uplink_pass_over(struct uplink *u, struct req *r, enum rsp_kind kind
 
 /* A reply that is more than its bytes. */
 static void uplink_take_marks(struct uplink *u, struct req *r, const struct rsp *rsp) {
-    if (u->passing) {
-        uplink_pass_end(u, r);
-    }
     if (rsp->quiet_ok && (r->flags & REQ_QUIET)) {
         r->flags |= REQ_SILENT;
     }
@@ -144,7 +154,7 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         if (UNLIKELY(s->told_failed && rsp.kind != RSP_LOADING && !(r->flags & REQ_EXPIRED))) {
             server_works(s);
         }
-        if (UNLIKELY(rsp.quiet_ok | rsp.no_script | u->passing)) {
+        if (UNLIKELY(rsp.quiet_ok | rsp.no_script)) {
             uplink_take_marks(u, r, &rsp);
         }
         uplink_reply(u, r, b, slice(rest.p, rsp.len));

@@ -61,7 +61,7 @@ void stream_on_left_over(struct stream *);
 void stream_left_over(struct stream *); /* it runs again in the next turn */
 void stream_owe_error(struct stream *, enum reason); /* on_error from the next turn: never inside the call that found it */
 /* splice.c */
-void stream_offer(struct stream *); /* on_bytes, as often as it is due in this turn */
+bool stream_offer(struct stream *); /* on_bytes, as often as it is due in this turn. False: closed meanwhile, or enough for this turn */
 void loop_pipe_init(struct loop *);
 void loop_pipe_fini(struct loop *);
 /* listen.c */

@@ -85,7 +85,8 @@ static size_t move_in(struct stream *s, size_t n) {
     return 0;
 }
 
-/* The second step: what of the n bytes in the pipe the other side takes. */
+/* The second step: what of the n bytes in the pipe the other side takes. There is no MSG_NOSIGNAL here: SIGPIPE is ignored
+ * (main/signals.c). */
 static size_t move_out(struct stream *to, size_t n, bool more) {
     size_t done = 0;
     while (done < n) {
@@ -156,12 +157,12 @@ void stream_move_end(struct stream *s) {
     s->flags &= (uint16_t)~STREAM_MOVES;
 }
 
-void stream_offer(struct stream *s) {
+bool stream_offer(struct stream *s) {
     const unsigned all = STREAM_READABLE | STREAM_PAUSED | STREAM_MOVES | STREAM_FAILED;
     for (int i = 0; s->state == STREAM_OPEN && (s->flags & all) == (STREAM_READABLE | STREAM_MOVES); i++) {
         if (i == MOVES_PER_TURN) {
             stream_left_over(s);
-            return;
+            return false;
         }
         if (s->tail != NULL) {
             stream_move_end(s); /* on_recv left something: that comes first */
@@ -169,4 +170,5 @@ void stream_offer(struct stream *s) {
             s->ops->on_bytes(s);
         }
     }
+    return s->state == STREAM_OPEN;
 }

@@ -16,6 +16,8 @@
 #define TAIL_FIRST (64u << 10)
 #define TAIL_GROWTH 8
 #define RECVS_PER_TURN 4
+/* Behind what was moved comes its end, and perhaps the head of the next large message: a large read would copy what can be moved. */
+#define SIP 4096
 
 void stream_left_over(struct stream *s) {
     if (!list_linked(&s->ready)) {
@@ -179,8 +181,8 @@ static bool recv_result(struct stream *s, ssize_t n, size_t asked) {
     return false;
 }
 
-/* Small or no tail: it goes in front of the new bytes, in the shared buf. */
-static bool recv_shared(struct stream *s) {
+/* Small or no tail: it goes in front of the new bytes, in the shared buf. Receives `most` bytes at most. */
+static inline bool recv_shared(struct stream *s, size_t most) {
     struct loop *loop = s->loop;
     struct buf *b = shared_buf(loop);
     size_t off = b->len, have = 0;
@@ -188,7 +190,7 @@ static bool recv_shared(struct stream *s) {
         have = s->tail->len;
         memcpy(b->data + off, s->tail->data, have);
     }
-    size_t room = b->cap - off - have;
+    size_t room = min_size(b->cap - off - have, most);
     ssize_t n = call_recv(s->fd, b->data + off + have, room);
     if (!recv_result(s, n, room)) {
         return false;
@@ -246,7 +248,7 @@ static inline bool stream_readable(const struct stream *s) {
 static void stream_read(struct stream *s) {
     for (int i = 0; i < RECVS_PER_TURN; i++) {
         bool large = s->tail != NULL && (s->need > TAIL_SMALL || s->tail->len > TAIL_SMALL);
-        if (!(large ? recv_tail(s) : recv_shared(s)) || !stream_readable(s)) {
+        if (!(large ? recv_tail(s) : recv_shared(s, SIZE_MAX)) || !stream_readable(s)) {
             return;
         }
     }
@@ -288,7 +290,9 @@ static __attribute__((noinline)) bool stream_run_first(struct stream *s) {
             return false;
         }
     }
-    stream_offer(s);
+    if ((s->flags & STREAM_MOVES) && stream_offer(s) && stream_readable(s) && !(s->flags & STREAM_FAILED) && s->tail == NULL) {
+        recv_shared(s, SIP);
+    }
     return s->state == STREAM_OPEN;
 }
 

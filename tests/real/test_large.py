@@ -142,6 +142,7 @@ def test_every_byte(px):
         assert c.bulk() == mid
     assert px.stats("p")["streamed_replies"] >= 4
     assert px.stats("p")["broken_replies"] == 0
+    assert 0 < px.stats("p")["moved_bytes"] < px.stats("p")["client_response_bytes"]
 
 
 def test_many_small_elements(px):

@@ -7,7 +7,7 @@
 /* Measured (docs/performance.md): with less to come, receiving and sending costs no more. */
 #define MOVE_MIN (64u << 10)
 /* One move. What the other side does not take of it has to be read back: not much more than it pays to move. */
-#define MOVE_MAX (256u << 10)
+#define MOVE_MAX (512u << 10)
 #define MOVES_PER_TURN 4
 #define IDLE_USEC 10000000
 #define AGAIN_USEC 1000000
@@ -67,7 +67,7 @@ bool stream_can_move(const struct stream *from, const struct stream *to, uint64_
            !(to->flags & (STREAM_FAILED | STREAM_OVER)) && pipe_have(from->loop);
 }
 
-/* The first step. 0: nothing came; why is told by the ordinary way of receiving. */
+/* The first step. 0: nothing came; a FIN is told by the ordinary way of receiving. */
 static size_t move_in(struct stream *s, size_t n) {
     ssize_t got = splice(s->fd, NULL, s->loop->pipe.in, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (got > 0) {
@@ -78,6 +78,10 @@ static size_t move_in(struct stream *s, size_t n) {
         stream_move_end(s);
     } else if (errno == EAGAIN) {
         s->flags &= (uint16_t)~STREAM_READABLE;
+    } else if (errno == EINVAL || errno == ENOSYS || errno == EPERM) { /* a system, or a sandbox, that does not do it */
+        stream_move_end(s);
+        pipe_shut(s->loop);
+        s->loop->pipe.again_at = INT64_MAX;
     } else if (errno != EINTR) {
         stream_move_end(s);
         stream_owe_error(s, reason_of_errno(errno));

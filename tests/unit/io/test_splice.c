@@ -201,6 +201,21 @@ static void test_left_over(void **state) {
     relay_fini(&r);
 }
 
+/* A system that does not do it: found out once, and nobody is the worse for it. */
+static void test_refused(void **state) {
+    struct relay r;
+    relay_init(&r, *(bool *)*state, 6u << 20);
+    assert_true(stream_can_move(&r.from.stream, &r.to.stream, MUCH));
+    int no_pipe = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(no_pipe, r.net.loop->pipe.in);
+    close(no_pipe);
+    UNTIL(r.net.loop, (feed(&r, MUCH), drain(&r, MUCH), r.got == r.flow.len));
+    assert_int_equal(r.moves, 0);
+    assert_false(stream_can_move(&r.from.stream, &r.to.stream, MUCH));
+    assert_int_equal(r.from.errors + r.to.errors, 0);
+    relay_fini(&r);
+}
+
 static int lowest_free(void) {
     int fd = dup(0);
     close(fd);
@@ -241,7 +256,8 @@ static void test_descriptors(void **state) {
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        BOTH(test_whims), BOTH(test_full), BOTH(test_sink_goes), BOTH(test_source_goes), BOTH(test_left_over), BOTH(test_descriptors),
+        BOTH(test_whims), BOTH(test_full), BOTH(test_sink_goes), BOTH(test_source_goes), BOTH(test_left_over),
+        BOTH(test_refused), BOTH(test_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,21 +2,22 @@
  *
  * A reply of which much is still to come is not collected: its request becomes STREAMING, and each piece is handed to the
  * client as it comes, which is written when the request is at the head of its FIFO (client.c). So a value of any size costs
- * as much memory as the client is behind.
+ * as much memory as the client is behind. When the client has all that is here, what comes is not received at all but moved to
+ * it (uplink_on_bytes, io.h); what it has no room for becomes the request's bytes, as if it had been received.
  *
  * Who waits for whom. An uplink that carries anybody else's request is never paused: two clients whose replies stand in each
  * other's way on two uplinks would wait for ever, and one that does not read would stop the others. There the pieces are
  * kept, as a whole reply would be: a client with a slow line is no reason to break off what a server sent. The limits are those
  * of every reply (client_buffer_limit for what waits behind the first, client_write_timeout), and one more: when memory is
  * short (buffer_limit), who is more than client_buffer_limit behind is closed, and the rest is dropped. An uplink that carries requests of
- * this client only is paused when the client is behind, and goes on when it took half. This cannot go round in a circle: what
+ * this client only is paused when the client is behind, and goes on when it took half (when bytes could be moved: as soon as it has no
+ * room, until it took all). This cannot go round in a circle: what
  * a paused uplink waits for is either that the client reads the reply at the head of its FIFO, or that it comes to this
  * reply, and nothing that stands before this reply in the FIFO travels on the paused uplink (uplink_alone). So that nobody's
  * requests gather behind a large reply, its uplink leaves its slot when the reply begins and new requests open another one. */
 #include "core/uplink_state.h"
 
 #include "core/client.h"
-#include "core/heal.h"
 
 /* In multiples of `cut_through`, which is 64 KiB: what a client may be behind before its uplink is paused, and the size from
  * which on a reply takes its uplink out of its slot. A connection that is replaced costs less than a reply of that size. */

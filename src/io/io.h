@@ -104,6 +104,16 @@ bool stream_hung_up(const struct stream *);
 /* The message that the tail begins with has at least `total` bytes: they are received into one buf of that size
  * without copying. Called inside on_recv; forgotten when the tail is taken. */
 void stream_need(struct stream *, size_t total);
+/* Sends FIN after everything accepted by stream_send. */
+void stream_shutdown(struct stream *);
+/* Closes at once; no callback follows. May be called from any callback; fine when closed already.
+ * The memory of the stream must stay until the end of the turn. */
+void stream_close(struct stream *);
+/* "ip:port" or the path of the peer, for logs: costs a system call. Returns `to`. */
+const char *stream_peer(const struct stream *, char *to, size_t room);
+/* The same of our end. */
+const char *stream_here(const struct stream *, char *to, size_t room);
+
 /* ---- bytes that go from one stream to another and not through this program ---- */
 
 /* Is it possible, and worth it when `n` more bytes of a message are to come? Both are of one loop. Not when one of them is not
@@ -120,16 +130,6 @@ void stream_move_end(struct stream *);
 size_t stream_move(struct stream *from, struct stream *to, size_t n, struct buf **rest);
 /* Descriptors that a loop uses for this while it is used, and gives back some seconds later. */
 #define LOOP_MOVE_FDS 2
-
-/* Sends FIN after everything accepted by stream_send. */
-void stream_shutdown(struct stream *);
-/* Closes at once; no callback follows. May be called from any callback; fine when closed already.
- * The memory of the stream must stay until the end of the turn. */
-void stream_close(struct stream *);
-/* "ip:port" or the path of the peer, for logs: costs a system call. Returns `to`. */
-const char *stream_peer(const struct stream *, char *to, size_t room);
-/* The same of our end. */
-const char *stream_here(const struct stream *, char *to, size_t room);
 
 /* ---- listeners ---- */
 

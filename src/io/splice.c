@@ -8,7 +8,7 @@
 #define MOVE_MIN (64u << 10)
 /* One move. What the other side does not take of it has to be read back: not much more than it pays to move. */
 #define MOVE_MAX (512u << 10)
-#define MOVES_PER_TURN 4
+#define MOVES_PER_TURN 2 /* they take as long as the receiving of half as many bytes */
 #define IDLE_USEC 10000000
 #define AGAIN_USEC 1000000
 

@@ -290,7 +290,7 @@ void conf_pool_fini(struct conf_pool *p) {
     }
     mem_free(p->listens);
     mem_free(p->servers);
-    rules_free(&p->rules);
+    rules_unref(&p->rules);
     mem_free(p->users);
     mem_free(p->name);
     keys_fini(&keys_pool, p);

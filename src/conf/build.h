@@ -31,6 +31,9 @@ void build_fini(struct build *);
 void build_finish(struct build *);
 void conf_pool_fini(struct conf_pool *);
 
+/* inherit.c: the first ids. */
+void conf_number(struct conf *);
+
 /* commands.c: makes pool.rules of `commands:` and `deny_commands:`, once all keys are known. */
 void commands_build(struct build *, struct build_pool *);
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define FILE_MAX (64u << 20) /* bytes; what is larger is no configuration */
 #define READ_STEP (64u << 10)
@@ -23,6 +24,7 @@ struct conf *conf_parse(const char *file_name, struct slice text, conf_resolve_f
         build_file(&b, root);
         check_file(&b);
         build_finish(&b);
+        conf_number(conf);
     }
     if (!broken && conf->npools == 0 && conf_errors(ps) == before) {
         problem_error(ps, (struct place){1, 1}, "there are no pools in the file");
@@ -60,6 +62,16 @@ struct conf *conf_read(const char *file_name, conf_resolve_fn *resolve, struct c
     fclose(f);
     mem_free(text);
     return conf;
+}
+
+bool conf_stamp(const char *file_name, struct conf_stamp *stamp) {
+    struct stat st;
+    if (stat(file_name, &st) != 0) {
+        return false;
+    }
+    *stamp = (struct conf_stamp){
+        {(uint64_t)st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec}};
+    return true;
 }
 
 struct conf *conf_ref(struct conf *c) {
@@ -108,14 +120,18 @@ int conf_pool_by_name(const struct conf *c, const char *name) {
 
 struct greeting conf_greeting(const struct conf_pool *p, uint32_t user) {
     if (user > 0) {
-        ASSERT(user <= p->nusers);
-        const struct user *u = &p->users[user - 1];
+        const struct user *u = user_by_id(p->users, p->nusers, user);
+        ASSERT(u != NULL);
         return (struct greeting){.user = u->server_user, .password = u->server_password};
     }
     return (struct greeting){
         .user = p->server_user,
         .password = p->server_password != NULL ? p->server_password : p->redis_auth,
     };
+}
+
+bool conf_has_user(const struct conf_pool *p, uint32_t user) {
+    return user == 0 || user_by_id(p->users, p->nusers, user) != NULL;
 }
 
 bool conf_must_log_in(const struct conf_pool *p) {

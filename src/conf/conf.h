@@ -17,6 +17,7 @@ enum blocking { BLOCKING_ERROR, BLOCKING_ROTATE };
 enum lost { LOST_ERROR, LOST_CLOSE };
 
 struct conf_server {
+    uint32_t id;      /* of the process: see conf_inherit */
     char *name;       /* what is hashed and shown (compat part 4.1) */
     char *host;       /* as written; NULL for a unix socket */
     uint16_t port;
@@ -32,6 +33,7 @@ struct conf_listen {
     uint16_t port;
     struct addr addr; /* resolved when the file is read: a name that does not resolve is an error of the file */
     unsigned unix_mode;
+    uint32_t line, column;
 };
 
 #define CONF_INT int64_t
@@ -39,6 +41,7 @@ struct conf_listen {
 #define CONF_BYTES int64_t
 #define CONF_BOOL bool
 #define CONF_STRING char *
+#define CONF_SECRET char *
 #define CONF_ENUM_HASH enum hash
 #define CONF_ENUM_DIST enum dist
 #define CONF_ENUM_FAILURE enum failure
@@ -53,6 +56,7 @@ struct conf_tag {
 #define CONF_TAG struct conf_tag
 
 struct conf_pool {
+    uint32_t id; /* of the process: see conf_inherit */
     char *name;
     uint32_t line;
     enum proto_id client_proto, server_proto; /* two columns from the start */
@@ -60,9 +64,10 @@ struct conf_pool {
     uint32_t nlistens;
     struct conf_server *servers; /* nutcracker's order: shorter names first, then bytes */
     uint32_t nservers;
-    struct rules *rules; /* of `commands:` and `deny_commands:`; NULL: there are none */
+    struct rules *rules; /* of `commands:` and `deny_commands:`, one reference; NULL: there are none */
     struct user *users; /* in the order of the file */
     uint32_t nusers;
+    uint16_t last_user; /* the last user.id that was given out */
 #define KEY(name, type, def, min, max, live, help) CONF_##type name;
 #include "conf/keys_pool.def"
 #undef KEY
@@ -71,6 +76,7 @@ struct conf_pool {
 struct conf {
     uint32_t refs; /* atomic */
     char *file;
+    uint32_t last_id; /* of pools and servers */
     struct conf_pool *pools; /* nutcracker's order: shorter names first, then bytes */
     uint32_t npools;
 #define KEY(name, type, def, min, max, live, help) CONF_##type name;
@@ -100,6 +106,18 @@ typedef bool conf_resolve_fn(const char *host, uint16_t port, struct addr *, con
 struct conf *conf_parse(const char *file_name, struct slice text, conf_resolve_fn *, struct conf_problems *);
 /* The same from a file: any readable one, a pipe included. */
 struct conf *conf_read(const char *file_name, conf_resolve_fn *, struct conf_problems *);
+/* Before a new configuration takes the place of one that is in use. Pools that stay (the same name and protocol), servers that
+ * stay (the same name) and users that stay (the same name, and they log in at the servers as before) keep their ids, all others
+ * get ids that nobody had; so whatever is under way between threads names one thing or nothing. Values that need a restart
+ * stay as they are. */
+void conf_inherit(struct conf *, const struct conf *old);
+/* The same keys go to the same servers. */
+bool conf_same_ring(const struct conf_pool *, const struct conf_pool *);
+/* What tells two states of a file apart: a file that is replaced, written or restored has another one. False: it is not there. */
+struct conf_stamp {
+    uint64_t v[4];
+};
+bool conf_stamp(const char *file_name, struct conf_stamp *);
 struct conf *conf_ref(struct conf *);
 void conf_unref(struct conf **);
 
@@ -107,8 +125,10 @@ void conf_unref(struct conf **);
 struct ring *conf_ring(const struct conf_pool *, const bool *alive);
 /* The database to select on a server: redis_db, but 0 where nutcracker_db0 keeps what nutcracker's defects B1 and B2 did. */
 uint32_t conf_server_db(const struct conf_pool *, const struct conf_server *);
-/* As whom the connections of a user (session.user) greet the servers: user and password; the rest is the caller's. */
+/* As whom the connections of a user (session.user, who must be there) greet the servers: user and password; the rest is the
+ * caller's. */
 struct greeting conf_greeting(const struct conf_pool *, uint32_t user);
+bool conf_has_user(const struct conf_pool *, uint32_t user); /* 0: the pool's own, who always is */
 /* Whether clients must log in. */
 bool conf_must_log_in(const struct conf_pool *);
 /* Whether a number names the same database for clients and for every server (nutcracker_db0 may change one). */

@@ -71,7 +71,8 @@ const char *key_allowed(const struct key_row *row, char *to, size_t room) {
         snprintf(to, room, "%lld to %lld%s", (long long)row->min, (long long)row->max, unit_of(row->type));
         break;
     case KEY_BOOL: snprintf(to, room, "true or false"); break;
-    case KEY_STRING: snprintf(to, room, "a text of at most %lld bytes, {file: PATH} or {env: NAME}", (long long)row->max); break;
+    case KEY_STRING:
+    case KEY_SECRET: snprintf(to, room, "a text of at most %lld bytes, {file: PATH} or {env: NAME}", (long long)row->max); break;
     case KEY_TAG: snprintf(to, room, "exactly two bytes, for example \"{}\" in quotes"); break;
     default: { /* an enum */
         size_t n = 0;
@@ -145,6 +146,7 @@ static void set_text(const struct key_row *row, void *member, const struct node 
         }
         break;
     case KEY_STRING:
+    case KEY_SECRET:
         if (strlen(text) <= (size_t)row->max) {
             *(char **)member = mem_strdup(text);
         } else {
@@ -176,7 +178,7 @@ void key_set(const struct key_row *row, void *base, const struct node *value, st
     void *member = (char *)base + row->offset;
     struct place at = {value->line, value->column};
     char allowed[256];
-    if (value->kind == NODE_MAP && row->type == KEY_STRING && value->n > 0) {
+    if (value->kind == NODE_MAP && key_is_text(row) && value->n > 0) {
         char *secret = secret_read(row->name, value, (size_t)row->max, ps);
         if (secret != NULL) {
             *(char **)member = secret;
@@ -205,7 +207,7 @@ void keys_init(const struct key_table *t, void *base) {
 
 void keys_fini(const struct key_table *t, void *base) {
     for (uint32_t i = 0; i < t->n; i++) {
-        if (t->rows[i].type == KEY_STRING) {
+        if (key_is_text(&t->rows[i])) {
             char **member = (char **)(void *)((char *)base + t->rows[i].offset);
             mem_free(*member);
             *member = NULL;

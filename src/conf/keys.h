@@ -10,6 +10,7 @@ enum key_type {
     KEY_BYTES,
     KEY_BOOL,
     KEY_STRING,
+    KEY_SECRET, /* a string that is never shown */
     KEY_TAG,
     KEY_ENUM_HASH,
     KEY_ENUM_DIST,
@@ -51,6 +52,13 @@ const char *key_allowed(const struct key_row *, char *to, size_t room);
 /* Sets every member of a table to its default. `base` is the struct, all zeroes. */
 void keys_init(const struct key_table *, void *base);
 void keys_fini(const struct key_table *, void *base); /* frees strings */
+static inline bool key_is_text(const struct key_row *row) {
+    return row->type == KEY_STRING || row->type == KEY_SECRET;
+}
+/* value.c: the values of two structs, and one for people to read: "hidden" for a secret that is set. Returns `to`. */
+bool key_same(const struct key_row *, const void *a, const void *b);
+void key_copy(const struct key_row *, void *to, const void *from);
+const char *key_text(const struct key_row *, const void *base, char *to, size_t room);
 /* Sets a member from its node; tells problems instead if the value is not allowed. */
 void key_set(const struct key_row *, void *base, const struct node *value, struct conf_problems *);
 

@@ -95,7 +95,7 @@ static bool parse_tcp(const char *text, conf_resolve_fn *resolve, struct place a
 
 bool listen_parse(const struct node *node, conf_resolve_fn *resolve, struct conf_problems *ps, struct conf_listen *l) {
     struct place at = {node->line, node->column};
-    *l = (struct conf_listen){0};
+    *l = (struct conf_listen){.line = node->line, .column = node->column};
     if (node->kind != NODE_SCALAR || node->text[0] == '\0') {
         problem_error(ps, at, "listen: %s; allowed: " LISTEN_FORMS ", or a list of them; addresses in brackets stand in "
                               "quotes", node->kind == NODE_SCALAR ? "has no value" : "not an address");

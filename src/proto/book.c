@@ -39,7 +39,7 @@ static bool cmd_same(const struct cmd *a, const struct cmd *b) {
            a->first == b->first && a->last == b->last && a->step == b->step && a->flags == b->flags && a->why == b->why;
 }
 
-static bool row_same(const struct row *a, const struct row *b) {
+bool row_same(const struct row *a, const struct row *b) {
     if (strcmp(a->name, b->name) != 0 || a->container != b->container || a->nspecs != b->nspecs ||
         !cmd_same(&a->cmd, &b->cmd)) {
         return false;

@@ -34,6 +34,7 @@ struct row {
 
 /* Sets the name of a row, in lower case. `container` has no bytes for a command. False: too long or empty. */
 bool row_set_name(struct row *, struct slice container, struct slice name);
+bool row_same(const struct row *, const struct row *); /* they say the same of the same name */
 static inline const struct row *row_of(const struct cmd *c) {
     return CONTAINER_OF(c, struct row, cmd);
 }

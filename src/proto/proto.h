@@ -231,10 +231,20 @@ enum channel_kind { CHANNEL_NAME, CHANNEL_PATTERN, CHANNEL_SHARD, CHANNEL_KINDS 
 
 /* Somebody that clients may log in as; its uplinks greet the servers by the other pair. */
 struct user {
+    uint16_t id; /* from 1; never another user's as long as the process runs */
     char *name, *password;
     char *server_user, *server_password;
 };
 #define USERS_MAX 4096
+/* NULL: there is none with this id. */
+static inline const struct user *user_by_id(const struct user *v, uint32_t n, uint32_t id) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (v[i].id == id) {
+            return &v[i];
+        }
+    }
+    return NULL;
+}
 
 /* What a client says about itself: texts of a session. */
 enum { SESSION_NAME, SESSION_LIB /* "<name> <version>", one of which may be missing */, SESSION_TEXTS };
@@ -252,7 +262,7 @@ enum hush {
 struct session {
     /* these four lie as session_profile() puts them together: one load on most machines */
     uint32_t db;      /* the pool's own at start */
-    uint16_t user;    /* 0: the pool's own; else its place in facts.users, from 1 */
+    uint16_t user;    /* 0: the pool's own; else user.id of one of facts.users */
     uint8_t zero;
     uint8_t version;  /* of the protocol that the client speaks; 0: the codec's plain one */
     bool authed : 1;  /* set at start when nobody must log in */

@@ -29,7 +29,7 @@ static bool enter(struct session *s, const struct facts *f, struct slice name, s
     }
     for (uint32_t i = 0; i < f->nusers; i++) {
         if (is_user(name, password, f->users[i].name, f->users[i].password)) {
-            who = (int64_t)i + 1;
+            who = f->users[i].id;
         }
     }
     s->authed = who >= 0;
@@ -57,7 +57,8 @@ void resp_auth(const struct msg *m, struct session *s, const struct facts *f, st
 }
 
 void resp_whoami(const struct session *s, const struct facts *f, struct out *o) {
-    resp_put_str(o, s->user > 0 ? f->users[s->user - 1].name : "default");
+    const struct user *u = user_by_id(f->users, f->nusers, s->user);
+    resp_put_str(o, u != NULL ? u->name : "default");
 }
 
 /* What a client says about itself stays, as in Redis, but for its name. */

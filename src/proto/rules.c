@@ -126,6 +126,7 @@ struct rules *rules_new(const struct proto *p, const struct rule *v, uint32_t n)
     }
     struct rules *rules = mem_zalloc(sizeof *rules + p->ncmds * sizeof(struct cmd *));
     struct rows rows = {0};
+    rules->refs = 1;
     rules->n = p->ncmds;
     shelf_init(&rules->shelf, 2 * n);
     for (uint32_t i = 0; i < 2 * n; i++) { /* denials first */
@@ -140,12 +141,29 @@ struct rules *rules_new(const struct proto *p, const struct rule *v, uint32_t n)
     return rules;
 }
 
-void rules_free(struct rules **rp) {
+struct rules *rules_ref(struct rules *r) {
+    __atomic_add_fetch(&r->refs, 1, __ATOMIC_RELAXED);
+    return r;
+}
+
+void rules_unref(struct rules **rp) {
     struct rules *r = *rp;
     *rp = NULL;
-    if (r != NULL) {
+    if (r != NULL && __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         book_unref(&r->book);
         shelf_fini(&r->shelf);
         mem_free(r);
     }
+}
+
+/* Rows are put on the shelf in the order of the file, denials first. */
+bool rules_same(const struct rules *a, const struct rules *b) {
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    bool same = a->n == b->n && a->shelf.n == b->shelf.n;
+    for (uint32_t i = 0; same && i < a->shelf.n; i++) {
+        same = row_same(a->shelf.rows[i], b->shelf.rows[i]);
+    }
+    return same;
 }

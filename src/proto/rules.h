@@ -1,5 +1,5 @@
 /* rules.h: what the configuration says of single commands: `commands:` and `deny_commands:` of a pool. Built once with the
- * configuration, immutable, read by all threads. A codec looks at it with every request of a pool that has any: one branch. */
+ * configuration, immutable, counted, read by all threads. A codec looks at it with every request of a pool that has any: one branch. */
 #ifndef KVMUX_PROTO_RULES_H
 #define KVMUX_PROTO_RULES_H
 
@@ -20,6 +20,7 @@ struct rule {
 };
 
 struct rules {
+    uint32_t refs; /* atomic */
     struct shelf shelf;
     struct book *book; /* names that the codec's own table lacks */
     uint32_t n;
@@ -28,7 +29,9 @@ struct rules {
 
 /* NULL when there are none. Of two rules for one name a denial counts, else the first. */
 struct rules *rules_new(const struct proto *, const struct rule *, uint32_t n);
-void rules_free(struct rules **);
+struct rules *rules_ref(struct rules *);
+void rules_unref(struct rules **); /* NULL is fine */
+bool rules_same(const struct rules *, const struct rules *); /* they say the same of every command; NULL: nothing */
 
 /* The row that counts. */
 static inline const struct cmd *rules_row(const struct rules *r, const struct cmd *c) {

@@ -229,7 +229,7 @@ static void test_denied(void **state) {
         text_fini(&said);
     }
     msg_fini(&m);
-    rules_free(&rules);
+    rules_unref(&rules);
 }
 
 static void local(const struct ask *ask, bool closes, struct text *said) {

@@ -162,7 +162,7 @@ static void test_password(void **state) {
 
 /* Users beside the pool's own, and beside nothing. */
 static void test_users(void **state) {
-    struct user users[] = {{.name = (char *)"app", .password = (char *)"one"}, {.name = (char *)"web", .password = (char *)"two"}};
+    struct user users[] = {{.id = 1, .name = (char *)"app", .password = (char *)"one"}, {.id = 2, .name = (char *)"web", .password = (char *)"two"}};
     static const struct {
         const char *line, *answer, *who; /* who: NULL: not logged in */
     } rows[] = {

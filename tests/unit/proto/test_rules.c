@@ -69,7 +69,7 @@ static void test_redis(void **state) {
         }
     }
     msg_fini(&m);
-    rules_free(&rules);
+    rules_unref(&rules);
     assert_null(rules_new(&proto_resp, v, 0));
 }
 
@@ -95,7 +95,7 @@ static void test_before_servers(void **state) {
     assert_string_equal(judged(&m, "my.b x y"), "y");
     assert_string_equal(judged(&m, "my.c x y"), "x");
     msg_fini(&m);
-    rules_free(&rules);
+    rules_unref(&rules);
     book_unref(&learned);
     rows_fini(&said);
     shelf_fini(&shelf);
@@ -167,7 +167,7 @@ static void test_memcached(void **state) {
         assert_int_equal(used, sizeof in - 1);
     }
     msg_fini(&m);
-    rules_free(&rules);
+    rules_unref(&rules);
 }
 
 int main(void) {

@@ -7,24 +7,6 @@ static void control_notify(void *ctx) {
     loop_wake(ctx);
 }
 
-static void control_make_health(struct control *c) {
-    c->health = mem_zalloc(c->conf->npools * sizeof *c->health);
-    for (uint32_t p = 0; p < c->conf->npools; p++) {
-        uint32_t n = c->conf->pools[p].nservers;
-        c->health[p] = mem_zalloc(n * sizeof **c->health);
-        for (uint32_t s = 0; s < n; s++) {
-            health_init(&c->health[p][s], c, p, s);
-        }
-    }
-}
-
-static void control_make_lore(struct control *c) {
-    c->lore = mem_zalloc(c->conf->npools * sizeof *c->lore);
-    for (uint32_t p = 0; p < c->conf->npools; p++) {
-        lore_init(&c->lore[p], c, p);
-    }
-}
-
 static void control_on_drain_timer(struct timer *);
 
 struct control *control_new(const struct control_opts *opts) {
@@ -43,14 +25,10 @@ struct control *control_new(const struct control_opts *opts) {
     }
     mailbox_init(&c->mailbox, control_notify, c->loop);
     timer_init(&c->drain_timer, control_on_drain_timer);
-    c->rings = mem_zalloc(c->conf->npools * sizeof(struct ring *));
-    c->pool_blocks = mem_zalloc(c->conf->npools * sizeof *c->pool_blocks);
-    for (uint32_t p = 0; p < c->conf->npools; p++) {
-        c->rings[p] = conf_ring(&c->conf->pools[p], NULL);
-    }
-    control_make_health(c);
-    control_make_lore(c);
-    names_start(&c->names, c);
+    list_init(&c->dead);
+    control_keep_rules(c, c->conf);
+    control_make_pools(c, NULL);
+    watch_init(&c->watch, c);
     stats_port_start(&c->stats_port, c, opts->stats_fd);
     return c;
 }
@@ -59,12 +37,18 @@ struct mailbox *control_mailbox(struct control *c) {
     return &c->mailbox;
 }
 
-struct ring **control_rings(struct control *c) {
-    return c->rings;
+struct pool_start *control_starts(struct control *c) {
+    struct pool_start *starts = mem_alloc(c->conf->npools * sizeof *starts);
+    for (uint32_t p = 0; p < c->conf->npools; p++) {
+        starts[p] = (struct pool_start){.ring = c->pools[p]->ring, .clients = &c->pools[p]->clients};
+    }
+    return starts;
 }
 
 void control_add_worker(struct control *c, struct worker *w) {
     c->workers = mem_realloc(c->workers, (c->nworkers + 1) * sizeof(struct worker *));
+    c->views = mem_realloc(c->views, (c->nworkers + 1) * sizeof(struct mail_view *));
+    c->views[c->nworkers] = worker_view(w);
     c->workers[c->nworkers++] = w;
 }
 
@@ -83,23 +67,18 @@ static void control_post_all(struct control *c, int kind) {
 }
 
 void control_post_ring(struct control *c, uint32_t pool) {
-    const struct conf_pool *conf = &c->conf->pools[pool];
-    bool *alive = mem_alloc(conf->nservers * sizeof *alive);
-    for (uint32_t s = 0; s < conf->nservers; s++) {
-        alive[s] = c->health[pool][s].state == HEALTH_ALIVE;
-    }
-    ring_unref(&c->rings[pool]);
-    c->rings[pool] = conf_ring(conf, alive);
-    mem_free(alive);
+    struct control_pool *p = c->pools[pool];
+    control_build_ring(c, pool);
     for (uint32_t i = 0; i < c->nworkers; i++) {
         struct mail_ring *m = mem_zalloc(sizeof *m);
-        *m = (struct mail_ring){.mail.kind = MAIL_RING, .pool = pool, .ring = ring_ref(c->rings[pool])};
+        *m = (struct mail_ring){.mail.kind = MAIL_RING, .pool = p->id, .ring = ring_ref(p->ring)};
         mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
     }
 }
 
 void control_post_addrs(struct control *c, uint32_t pool, uint32_t server, const struct addr *addrs, uint32_t n) {
-    struct health *h = &c->health[pool][server];
+    struct control_pool *p = c->pools[pool];
+    struct health *h = &p->servers[server]->health;
     n = n < MAIL_ADDRS_MAX ? n : MAIL_ADDRS_MAX;
     if (n > 0) {
         memcpy(h->addrs, addrs, n * sizeof *addrs);
@@ -107,7 +86,7 @@ void control_post_addrs(struct control *c, uint32_t pool, uint32_t server, const
     }
     for (uint32_t i = 0; i < c->nworkers; i++) {
         struct mail_addrs *m = mem_zalloc(sizeof *m);
-        *m = (struct mail_addrs){.mail.kind = MAIL_ADDRS, .pool = pool, .server = server, .n = n};
+        *m = (struct mail_addrs){.mail.kind = MAIL_ADDRS, .pool = p->id, .server = p->servers[server]->id, .n = n};
         if (n > 0) {
             memcpy(m->addrs, addrs, n * sizeof *addrs);
         }
@@ -116,19 +95,20 @@ void control_post_addrs(struct control *c, uint32_t pool, uint32_t server, const
 }
 
 void control_post_commands(struct control *c, uint32_t pool) {
-    const struct lore *lore = &c->lore[pool];
+    const struct lore *lore = &c->pools[pool]->lore;
     for (uint32_t i = 0; i < c->nworkers; i++) {
         struct mail_commands *m = mem_zalloc(sizeof *m);
-        *m = (struct mail_commands){.mail.kind = MAIL_COMMANDS, .pool = pool, .book = book_ref(lore->book)};
+        *m = (struct mail_commands){.mail.kind = MAIL_COMMANDS, .pool = c->pools[pool]->id, .book = book_ref(lore->book)};
         memcpy(m->version, lore->version, sizeof m->version);
         mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
     }
 }
 
 void control_post_watch(struct control *c, uint32_t pool, uint32_t server) {
+    const struct control_pool *p = c->pools[pool];
     for (uint32_t i = 0; i < c->nworkers; i++) {
         struct mail_health *m = mem_zalloc(sizeof *m);
-        *m = (struct mail_health){.mail.kind = MAIL_WATCH, .pool = pool, .server = server};
+        *m = (struct mail_health){.mail.kind = MAIL_WATCH, .pool = p->id, .server = p->servers[server]->id};
         mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
     }
 }
@@ -159,26 +139,51 @@ static void control_pass_on(struct control *c, struct mail_survey *m) {
     mailbox_post(worker_mailbox(c->workers[to]), &m->mail);
 }
 
+/* NULL: it went while the mail was on its way. */
+static struct control_server *server_of(const struct control *c, const struct mail_health *m) {
+    for (uint32_t p = 0; p < c->conf->npools; p++) {
+        const struct control_pool *pool = c->pools[p];
+        for (uint32_t s = 0; pool->id == m->pool && s < pool->nservers; s++) {
+            if (pool->servers[s]->id == m->server) {
+                return pool->servers[s];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void control_hear(struct control *c, const struct mail_health *m) {
+    struct control_server *s = server_of(c, m);
+    if (s == NULL) {
+        return;
+    }
+    switch (m->mail.kind) {
+    case MAIL_FAILED: health_failed(&s->health, m); break;
+    case MAIL_WORKS: health_works(&s->health, m); break;
+    case MAIL_UP: learn_up(&s->learn); break;
+    default: name_again(&s->name);
+    }
+}
+
 static void control_read_mail(struct control *c) {
     struct mail *mail;
     while ((mail = mailbox_take(&c->mailbox)) != NULL) {
-        const struct mail_health *h = (const struct mail_health *)(void *)mail;
         const struct mail_log *l = (const struct mail_log *)(void *)mail;
         switch (mail->kind) {
         case MAIL_SURVEY:
             control_pass_on(c, (struct mail_survey *)(void *)mail);
             continue;
+        case MAIL_VIEW:
+            control_switched(c, (struct mail_view *)(void *)mail);
+            continue;
         case MAIL_FAILED:
-            health_failed(&c->health[h->pool][h->server], h);
-            break;
         case MAIL_WORKS:
-            health_works(&c->health[h->pool][h->server], h);
-            break;
         case MAIL_UP:
-            learn_up(&c->lore[h->pool].servers[h->server]);
-            break;
         case MAIL_RESOLVE:
-            names_again(&c->names, h->pool, h->server);
+            control_hear(c, (const struct mail_health *)(void *)mail);
+            break;
+        case MAIL_GONE:
+            control_pool_gone(c, ((const struct mail_worker *)(void *)mail)->pool);
             break;
         case MAIL_SCRIPT:
         case MAIL_FORGET:
@@ -214,10 +219,19 @@ void control_drain(struct control *c) {
     timer_set(c->loop, &c->drain_timer, loop_now(c->loop) + c->conf->drain_timeout * 1000);
 }
 
+const struct conf *control_conf(const struct control *c) {
+    return c->conf;
+}
+
+bool control_draining(const struct control *c) {
+    return c->draining;
+}
+
 bool control_turn(struct control *c, int64_t max_wait) {
     loop_turn(c->loop, max_wait);
     control_read_mail(c);
     stats_port_bury(&c->stats_port);
+    control_bury(c);
     return c->stopped < c->nworkers || c->nworkers == 0;
 }
 
@@ -227,24 +241,17 @@ void control_free(struct control **cp) {
     if (c == NULL) {
         return;
     }
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        mem_free(c->views[i]);
+    }
+    mem_free(c->views);
     c->nworkers = 0; /* they are gone: what their last mails bring about is posted to nobody */
     c->draining = true;
     control_read_mail(c);
     timer_cancel(c->loop, &c->drain_timer);
+    watch_fini(&c->watch);
     stats_port_fini(&c->stats_port);
-    names_fini(&c->names);
-    for (uint32_t p = 0; p < c->conf->npools; p++) {
-        for (uint32_t s = 0; s < c->conf->pools[p].nservers; s++) {
-            health_fini(&c->health[p][s]);
-        }
-        mem_free(c->health[p]);
-        lore_fini(&c->lore[p]);
-        ring_unref(&c->rings[p]);
-    }
-    mem_free(c->health);
-    mem_free(c->lore);
-    mem_free(c->rings);
-    mem_free(c->pool_blocks);
+    control_free_pools(c);
     mem_free(c->workers);
     resolver_free(&c->resolver);
     mailbox_fini(&c->mailbox);

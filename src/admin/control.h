@@ -4,6 +4,7 @@
 #ifndef KVMUX_ADMIN_CONTROL_H
 #define KVMUX_ADMIN_CONTROL_H
 
+#include "admin/listeners.h"
 #include "core/worker.h"
 
 struct control;
@@ -15,17 +16,28 @@ struct control_opts {
     int stats_fd;             /* bound by main before the daemon says that it is up; -1: none */
     const char *hostname;     /* "source" of the statistics */
     const char *service;      /* "service" of the statistics: "nutcracker", for existing readers */
+    struct listeners *listeners; /* of the pools; borrowed */
+    conf_resolve_fn *resolve;    /* for names in `listen` when the file is read again */
 };
 struct control *control_new(const struct control_opts *);
 struct mailbox *control_mailbox(struct control *);
-/* The first rings, all servers alive; borrowed, for worker_opts. */
-struct ring **control_rings(struct control *);
+/* What the first workers need of each pool; all servers are alive. The caller frees the array; what is in it is borrowed. */
+struct pool_start *control_starts(struct control *);
 /* Tells control of a worker; before the first control_turn. Borrowed; must outlive control's last turn. */
 void control_add_worker(struct control *, struct worker *);
 /* Returns false when every worker has stopped. */
 bool control_turn(struct control *, int64_t max_wait);
 /* Starts draining: no new clients, requests in flight finish within conf->drain_timeout, then workers stop. */
 void control_drain(struct control *);
+bool control_draining(const struct control *);
+const struct conf *control_conf(const struct control *); /* the one in use, until the next control_turn */
+/* Reads the file of the configuration again and puts it in the place of the one in use. False, and nothing was changed: the
+ * problems say why. Both is logged, with what is different. Another reload that is under way is a problem too. */
+bool control_reload(struct control *, struct conf_problems *);
+/* The same as soon as it can be; whoever asks is told by the log. */
+void control_want_reload(struct control *);
+/* The same for a configuration that was read already; takes it. */
+bool control_switch(struct control *, struct conf **, struct conf_problems *);
 void control_wake(struct control *); /* any thread; async-signal-safe */
 void control_free(struct control **);
 

@@ -24,7 +24,7 @@ static void health_rest(struct health *h) {
 static void health_eject(struct health *h, enum reason why) {
     struct control *c = h->control;
     h->ejected_at = (uint64_t)loop_wall(c->loop);
-    metric_add(&c->pool_blocks[h->pool].v[POOL_server_ejects], 1);
+    metric_add(&c->pools[h->pool]->block.v[POOL_server_ejects], 1);
     health_rest(h);
     log_line(LOG_WARN, "server_ejected pool=%s server=%s address=%s failures=%u reason=\"%s\" retry_msec=%" PRId64,
              conf_of(h)->name, server_of(h)->name, server_of(h)->address, h->failures, reason_words(why),
@@ -189,12 +189,36 @@ static void health_on_timer(struct timer *t) {
     }
 }
 
+static void health_set_addr(struct health *h) {
+    h->naddrs = server_of(h)->addr.len > 0 ? 1 : 0; /* a name: names.c tells */
+    h->addrs[0] = server_of(h)->addr;
+}
+
 void health_init(struct health *h, struct control *c, uint32_t pool, uint32_t server) {
     *h = (struct health){.control = c, .pool = pool, .server = server};
     timer_init(&h->timer, health_on_timer);
-    if (server_of(h)->addr.len > 0) {
-        h->addrs[0] = server_of(h)->addr;
-        h->naddrs = 1;
+    health_set_addr(h);
+}
+
+static void health_stop(struct health *h) {
+    timer_cancel(h->control->loop, &h->timer);
+    stream_close(&h->stream);
+    h->parser = (struct parser){0};
+}
+
+void health_changed(struct health *h, bool moved) {
+    bool out = h->state != HEALTH_ALIVE;
+    if (moved) {
+        health_set_addr(h);
+    }
+    if (out && !conf_of(h)->auto_eject_hosts) {
+        health_stop(h);
+        h->state = HEALTH_ALIVE;
+        h->failures = 0;
+    } else if (out && moved) { /* the new one is looked at soon */
+        health_stop(h);
+        h->state = HEALTH_EJECTED;
+        timer_set(h->control->loop, &h->timer, loop_now(h->control->loop) + PROBE_MIN_USEC);
     }
 }
 

@@ -35,6 +35,8 @@ struct health {
 
 void health_init(struct health *, struct control *, uint32_t pool, uint32_t server);
 void health_fini(struct health *);
+/* Its configuration changed; `moved`: it lives elsewhere now. Before the next ring is made. */
+void health_changed(struct health *, bool moved);
 void health_failed(struct health *, const struct mail_health *);
 void health_works(struct health *, const struct mail_health *);
 

@@ -42,10 +42,10 @@ int version_compare(const char *a, const char *b) {
     return 0;
 }
 
-static const char *lowest_version(const struct lore *all, uint32_t n) {
+static const char *lowest_version(const struct control_pool *p) {
     const char *lowest = "";
-    for (uint32_t i = 0; i < n; i++) {
-        const char *v = all->servers[i].identity.version;
+    for (uint32_t i = 0; i < p->nservers; i++) {
+        const char *v = p->servers[i]->learn.identity.version;
         if (v[0] != '\0' && (lowest[0] == '\0' || version_compare(v, lowest) < 0)) {
             lowest = v;
         }
@@ -54,11 +54,12 @@ static const char *lowest_version(const struct lore *all, uint32_t n) {
 }
 
 /* A command is known when any server knows it; the first server's row counts. */
-static struct book *all_rows(const struct lore *all, uint32_t n) {
+static struct book *all_rows(const struct control_pool *p) {
     struct rows rows = {0};
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < all->servers[i].rows.n; k++) {
-            rows_add(&rows, all->servers[i].rows.v[k]);
+    for (uint32_t i = 0; i < p->nservers; i++) {
+        const struct rows *own = &p->servers[i]->learn.rows;
+        for (uint32_t k = 0; k < own->n; k++) {
+            rows_add(&rows, own->v[k]);
         }
     }
     struct book *book = book_new(&rows);
@@ -66,11 +67,11 @@ static struct book *all_rows(const struct lore *all, uint32_t n) {
     return book;
 }
 
-static void lore_tell(struct learn *l) {
-    struct lore *all = &l->control->lore[l->pool];
-    uint32_t n = conf_of(l)->nservers;
-    struct book *book = all_rows(all, n);
-    const char *version = lowest_version(all, n);
+void lore_tell(struct control *c, uint32_t pool) {
+    struct control_pool *p = c->pools[pool];
+    struct lore *all = &p->lore;
+    struct book *book = all_rows(p);
+    const char *version = lowest_version(p);
     if (book_same(book, all->book) && strcmp(version, all->version) == 0) {
         book_unref(&book);
         return;
@@ -79,8 +80,8 @@ static void lore_tell(struct learn *l) {
     all->book = book;
     memset(all->version, 0, sizeof all->version);
     memcpy(all->version, version, strlen(version));
-    metric_set(&l->control->pool_blocks[l->pool].v[POOL_learned_commands], book_size(book));
-    control_post_commands(l->control, l->pool);
+    metric_set(&p->block.v[POOL_learned_commands], book_size(book));
+    control_post_commands(c, pool);
 }
 
 /* ---- asking one ---- */
@@ -172,9 +173,9 @@ static void learn_log_refusal(const struct learn *l, struct slice reply) {
 }
 
 static void learn_commands(struct learn *l, struct slice reply) {
-    struct lore *all = &l->control->lore[l->pool];
+    struct control_pool *all = l->control->pools[l->pool];
     struct rows rows = {0};
-    if (!proto_of(l)->learn->hear_what(reply, &all->shelf, &rows)) {
+    if (!proto_of(l)->learn->hear_what(reply, &all->lore.shelf, &rows)) {
         rows_fini(&rows);
         learn_log_refusal(l, reply);
     } else {
@@ -184,12 +185,12 @@ static void learn_commands(struct learn *l, struct slice reply) {
                  server_of(l)->name, server_of(l)->address, l->heard.product, rows.n);
     }
     if (rows.dropped > 0) {
-        metric_add(&l->control->pool_blocks[l->pool].v[POOL_dropped_commands], rows.dropped);
+        metric_add(&all->block.v[POOL_dropped_commands], rows.dropped);
         log_line(LOG_WARN, "commands_dropped pool=%s server=%s commands=%u note=\"too many, or names that are too long\"",
                  conf_of(l)->name, server_of(l)->name, rows.dropped);
     }
     l->identity = l->heard;
-    lore_tell(l);
+    lore_tell(l->control, l->pool);
     learn_done(l);
 }
 
@@ -257,7 +258,7 @@ static const struct stream_ops learn_ops = {
 
 static void learn_ask(struct learn *l) {
     struct loop *loop = l->control->loop;
-    const struct health *h = &l->control->health[l->pool][l->server]; /* where it lives */
+    const struct health *h = &l->control->pools[l->pool]->servers[l->server]->health; /* where it lives */
     const struct connect_opts opts = {0};
     if (l->control->draining) {
         l->state = LEARN_IDLE;
@@ -299,27 +300,24 @@ void learn_up(struct learn *l) {
 
 /* ---- begin and end ---- */
 
-void lore_init(struct lore *all, struct control *c, uint32_t pool) {
-    uint32_t n = c->conf->pools[pool].nservers;
-    *all = (struct lore){.servers = mem_zalloc(n * sizeof *all->servers)};
+void learn_init(struct learn *l, struct control *c, uint32_t pool, uint32_t server) {
+    *l = (struct learn){.control = c, .pool = pool, .server = server};
+    timer_init(&l->timer, learn_on_timer);
+}
+
+void learn_fini(struct learn *l) {
+    timer_cancel(l->control->loop, &l->timer);
+    stream_close(&l->stream);
+    rows_fini(&l->rows);
+    mem_free(l->unsent);
+}
+
+void lore_init(struct lore *all) {
+    *all = (struct lore){0};
     shelf_init(&all->shelf, LEARN_SHELF_MAX);
-    for (uint32_t s = 0; s < n; s++) {
-        struct learn *l = &all->servers[s];
-        *l = (struct learn){.control = c, .pool = pool, .server = s};
-        timer_init(&l->timer, learn_on_timer);
-    }
 }
 
 void lore_fini(struct lore *all) {
-    struct control *c = all->servers[0].control;
-    uint32_t n = c->conf->pools[all->servers[0].pool].nservers;
-    for (uint32_t s = 0; s < n; s++) {
-        timer_cancel(c->loop, &all->servers[s].timer);
-        stream_close(&all->servers[s].stream);
-        rows_fini(&all->servers[s].rows);
-        mem_free(all->servers[s].unsent);
-    }
-    mem_free(all->servers);
     book_unref(&all->book);
     shelf_fini(&all->shelf);
 }

@@ -41,14 +41,17 @@ struct learn {
 
 /* One pool: what all its servers said, as workers have it. */
 struct lore {
-    struct learn *servers;
     struct shelf shelf;
     struct book *book; /* NULL: nothing was learned */
     char version[sizeof((struct identity *)0)->version]; /* the lowest */
 };
 
-void lore_init(struct lore *, struct control *, uint32_t pool);
+void lore_init(struct lore *);
 void lore_fini(struct lore *);
+void learn_init(struct learn *, struct control *, uint32_t pool, uint32_t server);
+void learn_fini(struct learn *);
+/* A server of the pool went: so may what only it knew. */
+void lore_tell(struct control *, uint32_t pool);
 /* A connection to the server is of use again. */
 void learn_up(struct learn *);
 

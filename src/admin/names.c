@@ -2,8 +2,6 @@
 
 #include "admin/control_state.h"
 
-#include "base/mem.h"
-
 #define LOOK_MIN_USEC 1000000  /* not more often than this */
 #define LOOK_MAX_USEC 60000000 /* and at least this often, whatever the TTL says */
 
@@ -74,45 +72,31 @@ static void name_on_timer(struct timer *t) {
     name_look(CONTAINER_OF(t, struct name, timer));
 }
 
-void names_start(struct names *names, struct control *c) {
-    uint32_t most = 0;
-    for (uint32_t p = 0; p < c->conf->npools; p++) {
-        most += c->conf->pools[p].nservers;
-    }
-    *names = (struct names){.v = mem_zalloc(most * sizeof *names->v)};
-    for (uint32_t p = 0; p < c->conf->npools; p++) {
-        for (uint32_t s = 0; s < c->conf->pools[p].nservers; s++) {
-            const struct conf_server *server = &c->conf->pools[p].servers[s];
-            if (server->host == NULL || server->addr.len > 0) {
-                continue;
-            }
-            struct name *n = &names->v[names->n++];
-            *n = (struct name){.control = c, .pool = p, .server = s};
-            timer_init(&n->timer, name_on_timer);
-            name_look(n);
-        }
+static bool is_name(const struct name *n) {
+    return server_of(n)->host != NULL && server_of(n)->addr.len == 0;
+}
+
+void name_init(struct name *n, struct control *c, uint32_t pool, uint32_t server) {
+    *n = (struct name){.control = c, .pool = pool, .server = server};
+    timer_init(&n->timer, name_on_timer);
+    if (is_name(n)) {
+        name_look(n);
     }
 }
 
-void names_fini(struct names *names) {
-    for (uint32_t i = 0; i < names->n; i++) {
-        lookup_cancel(&names->v[i].lookup);
-        timer_cancel(names->v[i].control->loop, &names->v[i].timer);
-    }
-    mem_free(names->v);
+void name_fini(struct name *n) {
+    lookup_cancel(&n->lookup);
+    timer_cancel(n->control->loop, &n->timer);
 }
 
-void names_again(struct names *names, uint32_t pool, uint32_t server) {
-    for (uint32_t i = 0; i < names->n; i++) {
-        struct name *n = &names->v[i];
-        if (n->pool != pool || n->server != server || n->lookup.resolver != NULL) {
-            continue;
-        }
-        int64_t earliest = n->looked_at + LOOK_MIN_USEC;
-        if (loop_now(n->control->loop) >= earliest) {
-            name_look(n);
-        } else if (!timer_is_set(&n->timer) || n->timer.at > earliest) {
-            timer_set(n->control->loop, &n->timer, earliest);
-        }
+void name_again(struct name *n) {
+    if (!is_name(n) || n->lookup.resolver != NULL) {
+        return;
+    }
+    int64_t earliest = n->looked_at + LOOK_MIN_USEC;
+    if (loop_now(n->control->loop) >= earliest) {
+        name_look(n);
+    } else if (!timer_is_set(&n->timer) || n->timer.at > earliest) {
+        timer_set(n->control->loop, &n->timer, earliest);
     }
 }

@@ -20,14 +20,10 @@ struct name {
     bool answered;     /* workers know the outcome of one look-up at least */
 };
 
-struct names {
-    struct name *v;
-    uint32_t n;
-};
-
-void names_start(struct names *, struct control *);
-void names_fini(struct names *);
+/* Starts looking, if the server is configured by name. */
+void name_init(struct name *, struct control *, uint32_t pool, uint32_t server);
+void name_fini(struct name *);
 /* A worker could not connect: look again, unless that was just done. */
-void names_again(struct names *, uint32_t pool, uint32_t server);
+void name_again(struct name *);
 
 #endif

@@ -8,19 +8,48 @@ static void add(uint64_t *to, const uint64_t *from, uint32_t n) {
     }
 }
 
+/* `guess` is where it stands when the worker has the same configuration as control. NULL: the worker does not have it. */
+static const uint64_t *find(const struct mail_view *view, uint32_t guess, uint32_t pool, uint32_t server) {
+    if (guess < view->n && view->at[guess].pool == pool && view->at[guess].server == server) {
+        return view->at[guess].v;
+    }
+    for (uint32_t i = 0; i < view->n; i++) {
+        if (view->at[i].pool == pool && view->at[i].server == server) {
+            return view->at[i].v;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t place_of(const struct control *c, uint32_t pool) {
+    uint32_t at = 0;
+    for (uint32_t p = 0; p < pool; p++) {
+        at += 1 + c->conf->pools[p].nservers;
+    }
+    return at;
+}
+
 void sum_pool(const struct control *c, uint32_t pool, struct pool_block *sum) {
-    *sum = c->pool_blocks[pool];
+    uint32_t place = place_of(c, pool);
+    *sum = c->pools[pool]->block;
     for (uint32_t w = 0; w < c->nworkers; w++) {
-        add(sum->v, worker_pool_block(c->workers[w], pool)->v, POOL_METRICS);
+        const uint64_t *v = find(c->views[w], place, c->conf->pools[pool].id, 0);
+        if (v != NULL) {
+            add(sum->v, v, POOL_METRICS);
+        }
     }
 }
 
 void sum_server(const struct control *c, uint32_t pool, uint32_t server, struct server_block *sum) {
+    uint32_t place = place_of(c, pool) + 1 + server;
     *sum = (struct server_block){0};
     for (uint32_t w = 0; w < c->nworkers; w++) {
-        add(sum->v, worker_server_block(c->workers[w], pool, server)->v, SERVER_METRICS);
+        const uint64_t *v = find(c->views[w], place, c->conf->pools[pool].id, c->conf->pools[pool].servers[server].id);
+        if (v != NULL) {
+            add(sum->v, v, SERVER_METRICS);
+        }
     }
-    sum->v[SERVER_server_ejected_at] = c->health[pool][server].ejected_at;
+    sum->v[SERVER_server_ejected_at] = c->pools[pool]->servers[server]->health.ejected_at;
 }
 
 void sum_workers(const struct control *c, struct worker_block *sum) {

@@ -45,7 +45,7 @@ static void send_to(struct fan *f, uint64_t wanted, struct buf *b, const struct 
     }
     for (uint32_t s = 0, i = 0; s < pool->nservers && i < n; s++) {
         if (wanted >> s % 64 & 1) {
-            send_part(f, i++, &pool->servers[s], b, m); /* the last one that fails ends the fan */
+            send_part(f, i++, pool->servers[s], b, m); /* the last one that fails ends the fan */
         }
     }
 }

@@ -20,9 +20,9 @@ struct channels *channels_of(struct pool *p, uint64_t profile) {
     for (unsigned k = 0; k < CHANNEL_KINDS; k++) {
         strmap_init(&set->maps[k], (uint64_t)rng_u32(&p->worker->rng) << 32 | rng_u32(&p->worker->rng));
     }
-    set->feeds = mem_zalloc(p->nservers * sizeof *set->feeds);
+    set->feeds = mem_alloc(p->nservers * sizeof *set->feeds);
     for (uint32_t s = 0; s < p->nservers; s++) {
-        feed_init(&set->feeds[s], set, &p->servers[s]);
+        set->feeds[s] = feed_new(set, p->servers[s]);
     }
     timer_init(&set->retry, feeds_on_retry);
     stage_init(&set->stage, &p->worker->bufs);
@@ -41,7 +41,7 @@ static bool is_empty(const struct channels *set) {
 
 static void channels_free(struct channels *set) {
     for (uint32_t s = 0; s < set->pool->nservers; s++) {
-        feed_close(&set->feeds[s]);
+        feed_free(&set->feeds[s]);
     }
     ASSERT(is_empty(set));
     for (unsigned k = 0; k < CHANNEL_KINDS; k++) {
@@ -60,7 +60,7 @@ bool channels_upkeep(struct pool *p) {
         bool idle = is_empty(set);
         stage_release(&set->stage);
         for (uint32_t s = 0; s < p->nservers; s++) {
-            feed_upkeep(&set->feeds[s]);
+            feed_upkeep(set->feeds[s]);
         }
         if (idle && set->idle) {
             channels_free(set);
@@ -77,6 +77,51 @@ void channels_fini(struct pool *p) {
     }
 }
 
+static void channel_move(struct channel *ch, const uint32_t *now, uint32_t n) {
+    struct channel_at *at = mem_zalloc(ch->set->pool->nservers * sizeof *at);
+    for (uint32_t s = 0; s < n; s++) {
+        if (now[s] != UINT32_MAX) {
+            at[now[s]] = ch->at[s];
+        }
+    }
+    mem_free(ch->at);
+    ch->at = at;
+}
+
+static void set_move(struct channels *set, const uint32_t *now, uint32_t n) {
+    struct pool *p = set->pool;
+    struct feed **feeds = mem_zalloc(p->nservers * sizeof *feeds);
+    for (uint32_t s = 0; s < n; s++) {
+        if (now[s] != UINT32_MAX) {
+            feeds[now[s]] = set->feeds[s];
+        } else {
+            ASSERT(set->feeds[s]->uplink == NULL);
+            feed_free(&set->feeds[s]);
+        }
+    }
+    mem_free(set->feeds);
+    set->feeds = feeds;
+    for (unsigned k = 0; k < CHANNEL_KINDS; k++) {
+        for (struct strmap_entry *e = strmap_next(&set->maps[k], NULL); e != NULL; e = strmap_next(&set->maps[k], e)) {
+            channel_move(CONTAINER_OF(e, struct channel, entry), now, n);
+        }
+    }
+    for (uint32_t s = 0; s < p->nservers; s++) {
+        if (feeds[s] == NULL) {
+            feeds[s] = feed_new(set, p->servers[s]);
+        }
+    }
+    if (set->nsubscriptions > 0) {
+        timer_set(p->worker->loop, &set->retry, worker_now(p->worker)); /* opens what is not */
+    }
+}
+
+void channels_move(struct pool *p, const uint32_t *now, uint32_t n) {
+    LIST_EACH(&p->channel_sets, l) {
+        set_move(CONTAINER_OF(l, struct channels, link), now, n);
+    }
+}
+
 /* ---- channels ---- */
 
 struct channel *channel_find(struct channels *set, enum channel_kind kind, struct slice name) {
@@ -89,8 +134,9 @@ struct channel *channel_get(struct channels *set, enum channel_kind kind, struct
     if (known != NULL) {
         return known;
     }
-    size_t head = sizeof(struct channel) + set->pool->nservers * sizeof(struct channel_at);
+    size_t head = sizeof(struct channel);
     struct channel *ch = mem_zalloc(head + name.n);
+    ch->at = mem_zalloc(set->pool->nservers * sizeof *ch->at);
     ch->set = set;
     ch->kind = kind;
     list_init(&ch->listeners);
@@ -109,6 +155,7 @@ void channel_settle(struct channel *ch) {
     if (ch->nlisteners == 0) {
         strmap_remove(&ch->set->maps[ch->kind], &ch->entry);
         metric_sub(&ch->set->pool->stats.v[POOL_channels], 1);
+        mem_free(ch->at);
         mem_free(ch);
     }
 }
@@ -155,7 +202,7 @@ void channel_drop(struct subscription *sb) {
     }
     for (uint32_t s = 0; s < ch->set->pool->nservers; s++) {
         if (ch->at[s].on || ch->at[s].asked > 0) {
-            feed_ask(&ch->set->feeds[s], ch, false, NULL);
+            feed_ask(ch->set->feeds[s], ch, false, NULL);
         }
     }
     channel_settle(ch);

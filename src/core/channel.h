@@ -26,7 +26,7 @@ struct channel {
     struct channel_at {
         uint32_t asked; /* answers still to come */
         bool on;        /* the server sends its messages, and nothing else was asked since */
-    } at[];             /* per server of the pool */
+    } *at;              /* per server of the pool */
 };
 
 /* A client listens to a channel: the link between both. */
@@ -42,7 +42,7 @@ struct channels {
     struct pool *pool;
     uint64_t profile; /* of its feeds */
     struct strmap maps[CHANNEL_KINDS];
-    struct feed *feeds; /* per server of the pool */
+    struct feed **feeds; /* per server of the pool */
     uint32_t nsubscriptions;
     struct timer retry; /* feeds that were lost are opened again */
     struct stage stage; /* messages, once for all clients */
@@ -54,6 +54,9 @@ struct channels *channels_of(struct pool *, uint64_t profile);
 /* Closes everything that no client needs any more. Returns true while there is something that it would close one day. */
 bool channels_upkeep(struct pool *);
 void channels_fini(struct pool *); /* no client is left */
+/* The pool has other servers: `now[i]` is the new place of server i, UINT32_MAX: none. Feeds of those that went close, those of
+ * new ones open. Called when pool->servers is the new list. */
+void channels_move(struct pool *, const uint32_t *now, uint32_t n);
 
 /* The channel, made when there is none: it has to get a listener now. */
 struct channel *channel_get(struct channels *, enum channel_kind, struct slice name);

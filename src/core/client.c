@@ -389,17 +389,18 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
     }
 }
 
-void client_drain(struct client *c) {
+void client_drain(struct client *c, enum reason why) {
     if (client_blocked(c)) {
-        client_close(c, REASON_DRAIN); /* what it waits for may never come */
+        client_close(c, why); /* what it waits for may never come */
         return;
     }
-    client_finish(c, REASON_DRAIN);
+    client_finish(c, why);
 }
 
 static void client_log(const struct client *c, enum reason why) {
     struct worker *w = worker_of(c);
-    if (why == REASON_SLOW_READER || why == REASON_CUT_SHORT || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST) {
+    if (why == REASON_SLOW_READER || why == REASON_CUT_SHORT || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST ||
+        why == REASON_REMOVED) {
         if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
             char peer[ADDR_TEXT_MAX];
             log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",

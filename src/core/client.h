@@ -64,8 +64,8 @@ static inline void client_wrote(struct client *c, uint32_t server) {
 /* Something at the head of the FIFO may be ready: write it at the end of this turn. */
 void client_wake(struct client *);
 void client_flush(struct client *);
-/* A request ended that waited in the FIFO. */
-void client_drain(struct client *);
+/* It gets what it has asked for, and is closed; at once when a command of it waits at a server, perhaps for ever. */
+void client_drain(struct client *, enum reason);
 /* Answers what it has asked for and closes. */
 void client_finish(struct client *, enum reason);
 void client_close(struct client *, enum reason);

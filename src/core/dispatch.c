@@ -54,7 +54,7 @@ static void dispatch_key(struct req *r, struct buf *b, const struct msg *m, stru
         req_fail(r, REASON_EJECTED);
         return;
     }
-    dispatch_to(&pool->servers[s], r, b, m, NULL, 0);
+    dispatch_to(pool->servers[s], r, b, m, NULL, 0);
 }
 
 /* cross_shard: first asks for nutcracker's way, the first key decides. */
@@ -71,7 +71,7 @@ struct server *dispatch_owner(struct pool *pool, const struct msg *m, enum reaso
         }
     }
     *why = REASON_EJECTED;
-    return first == RING_NONE ? NULL : &pool->servers[first];
+    return first == RING_NONE ? NULL : pool->servers[first];
 }
 
 static void dispatch_same(struct req *r, struct buf *b, const struct msg *m) {

@@ -119,7 +119,7 @@ void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
     /* A failure that is to count as misses is made into them by merge, also when there is one part only. */
     bool may_miss = m->cmd->merge == MERGE_VALUES && pool->conf->multiget_failure == FAILURE_MISS;
     if (nparts == 1 && !may_miss) {
-        dispatch_to(&pool->servers[servers[0]], whole, b, m, NULL, 0);
+        dispatch_to(pool->servers[servers[0]], whole, b, m, NULL, 0);
         return;
     }
     if (m->cmd->flags & CMD_EACH) {
@@ -143,7 +143,7 @@ void fan_split(struct req *whole, struct buf *b, const struct msg *m) {
         fan_part_new(f, p);
     }
     for (uint32_t p = 0; p < nparts; p++) {
-        dispatch_to(&pool->servers[servers[p]], f->parts[p].req, b, m, keys + start[p], start[p + 1] - start[p]);
+        dispatch_to(pool->servers[servers[p]], f->parts[p].req, b, m, keys + start[p], start[p + 1] - start[p]);
     }
 }
 
@@ -159,7 +159,7 @@ void fan_one(struct req *whole, struct buf *b, const struct msg *m) {
     if (UNLIKELY(s == RING_NONE)) {
         req_fail(part, REASON_EJECTED);
     } else {
-        dispatch_to(&pool->servers[s], part, b, m, NULL, 0);
+        dispatch_to(pool->servers[s], part, b, m, NULL, 0);
     }
 }
 
@@ -175,7 +175,7 @@ void fan_all(struct req *whole, struct buf *b, const struct msg *m) {
         fan_part_new(f, s);
     }
     for (uint32_t s = 0; s < pool->nservers; s++) {
-        dispatch_to(&pool->servers[s], f->parts[s].req, b, m, NULL, 0);
+        dispatch_to(pool->servers[s], f->parts[s].req, b, m, NULL, 0);
     }
 }
 
@@ -190,7 +190,7 @@ void fan_walk(struct req *whole, struct buf *b, const struct msg *m) {
     f->walk_place = walk_id(pool, s);
     f->walk_next = walk_id(pool, s + 1);
     fan_part_new(f, 0);
-    dispatch_to(&pool->servers[s], f->parts[0].req, b, m, NULL, 0);
+    dispatch_to(pool->servers[s], f->parts[0].req, b, m, NULL, 0);
 }
 
 /* The last part ended: one reply out of all. */

@@ -19,9 +19,18 @@ struct ask {
     bool on;
 };
 
-void feed_init(struct feed *f, struct channels *set, struct server *s) {
-    *f = (struct feed){.set = set, .server = s};
+struct feed *feed_new(struct channels *set, struct server *s) {
+    struct feed *f = mem_zalloc(sizeof *f);
+    f->set = set;
+    f->server = s;
     queue_init(&f->asks);
+    return f;
+}
+
+void feed_free(struct feed **fp) {
+    feed_close(*fp);
+    mem_free(*fp);
+    *fp = NULL;
 }
 
 static struct channel_at *place_of(const struct feed *f, struct channel *ch) {
@@ -215,7 +224,7 @@ void feeds_on_retry(struct timer *t) {
     struct worker *w = set->pool->worker;
     int64_t now = worker_now(w), next = INT64_MAX;
     for (uint32_t s = 0; s < set->pool->nservers && set->nsubscriptions > 0; s++) {
-        struct feed *f = &set->feeds[s];
+        struct feed *f = set->feeds[s];
         if (feed_open(f) != REASON_NONE) {
             int64_t at = f->server->retry_at > now + RETRY_USEC ? f->server->retry_at : now + RETRY_USEC;
             next = at < next ? at : next;

@@ -26,7 +26,8 @@ struct feed {
     bool refused;          /* a channel that clients listen to: it is asked for again */
 };
 
-void feed_init(struct feed *, struct channels *, struct server *);
+struct feed *feed_new(struct channels *, struct server *);
+void feed_free(struct feed **); /* closes it */
 /* Opens it, if it is not, and asks for all channels of the set. NONE, or why it cannot be. */
 enum reason feed_open(struct feed *);
 void feed_close(struct feed *); /* nobody needs it */

@@ -74,7 +74,7 @@ void greet_start(struct req *whole, const struct session *next) {
         fan_part_new(f, s)->profile = profile;
     }
     for (uint32_t s = 0; s < pool->nservers; s++) {
-        greet_ask(&pool->servers[s], f->parts[s].req);
+        greet_ask(pool->servers[s], f->parts[s].req);
     }
 }
 

@@ -9,9 +9,12 @@
 #include "route/ring.h"
 
 struct book;
+struct conf;
 
 enum mail_kind {
     /* control to worker */
+    MAIL_CONF,    /* mail_conf: another configuration, with its rings and new listeners */
+    MAIL_SEEN,    /* mail: control has the view that followed MAIL_CONF, and looks at no older one */
     MAIL_RING,    /* mail_ring: from now on keys go by this ring */
     MAIL_ADDRS,   /* mail_addrs: where a server lives */
     MAIL_COMMANDS, /* mail_commands: what the servers of a pool say of themselves */
@@ -26,10 +29,45 @@ enum mail_kind {
     MAIL_WORKS,    /* mail_health: a good reply after a reported failure */
     MAIL_UP,       /* mail_health: the first connection to a server, or the first since one was lost, is of use */
     MAIL_RESOLVE,  /* mail_health: the addresses of a server do not work any more, look its name up again */
+    MAIL_VIEW,     /* mail_view: MAIL_CONF is done, and here are the counters of what there is now */
+    MAIL_GONE,     /* mail_worker: a pool that was removed has ended in this worker */
     MAIL_STOPPED,  /* mail_worker: it has closed everything, after MAIL_STOP or at the end of draining */
     MAIL_LOG,      /* mail_log: a line to write */
     /* both ways */
     MAIL_SURVEY,   /* mail_survey: from worker to worker by way of control, and back to the one that asked */
+};
+
+/* Pools and servers travel by their ids (conf_inherit): a mail that is late names something that is gone, never another thing. */
+
+/* What workers need of a pool beside its configuration. */
+struct pool_start {
+    struct ring *ring;  /* in mails: one reference */
+    uint32_t *clients;  /* of all workers, atomic; control's, until every worker has let go of the pool (MAIL_GONE) */
+};
+
+struct new_listener {
+    struct addr addr;
+    uint32_t pool; /* index in the configuration */
+    int fd;
+};
+
+struct mail_conf {
+    struct mail mail;
+    struct conf *conf;              /* one reference */
+    struct pool_start *starts;      /* in the order of conf->pools; allocated */
+    struct new_listener *listeners; /* allocated */
+    uint32_t nlisteners;
+};
+
+/* Where the counters of a worker are: for each pool those of the pool (server: 0) and then of its servers, in the order of
+ * the configuration. What they point to stays until MAIL_SEEN answers a later view. */
+struct mail_view {
+    struct mail mail;
+    uint32_t worker, n;
+    struct view_at {
+        uint32_t pool, server;
+        const uint64_t *v;
+    } at[];
 };
 
 struct mail_ring {
@@ -64,7 +102,7 @@ struct mail_health {
 
 struct mail_script {
     struct mail mail;
-    uint32_t worker, pool; /* who saw it */
+    uint32_t worker, pool; /* who saw it, of which pool (id) */
     uint32_t len;
     uint8_t digest[SCRIPT_DIGEST];
     uint8_t body[];
@@ -72,7 +110,7 @@ struct mail_script {
 
 struct mail_worker {
     struct mail mail;
-    uint32_t worker;
+    uint32_t worker, pool; /* pool: MAIL_GONE */
 };
 
 /* One question about the clients of a pool on its round (core/survey.h). One piece of memory: whoever finds it in a

@@ -6,39 +6,77 @@
 #include "core/worker_state.h"
 #include "proto/book.h"
 
-void pool_init(struct pool *p, struct worker *w, const struct conf_pool *conf, uint32_t index, struct ring *ring) {
+void pool_derive(struct pool *p) {
+    p->timeout = p->conf->timeout * 1000;
+    p->base_profile = (uint32_t)p->conf->redis_db;
+    p->plain_dbs = conf_plain_dbs(p->conf);
+}
+
+struct server *server_new(struct pool *p, uint32_t index) {
+    struct server *s = mem_alloc(sizeof *s);
+    server_init(s, p, index);
+    return s;
+}
+
+void server_free(struct server **sp) {
+    struct server *s = *sp;
+    *sp = NULL;
+    server_fini(s);
+    conf_unref(&s->keeps);
+    mem_free(s);
+}
+
+struct pool *pool_new(struct worker *w, const struct conf_pool *conf, const struct pool_start *start) {
+    struct pool *p = mem_alloc(sizeof *p);
     *p = (struct pool){
         .worker = w,
         .conf = conf,
         .front = proto_by_id(conf->client_proto),
         .back = proto_by_id(conf->server_proto),
-        .ring = ring_ref(ring),
+        .ring = ring_ref(start->ring),
         .nservers = conf->nservers,
-        .index = index,
-        .nclients = &w->opts.shared->clients[index],
-        .timeout = conf->timeout * 1000,
-        .base_profile = (uint32_t)conf->redis_db,
-        .plain_dbs = conf_plain_dbs(conf),
+        .id = conf->id,
+        .nclients = start->clients,
     };
     list_init(&p->clients);
     list_init(&p->channel_sets);
+    list_init(&p->leaving);
     scripts_init(&p->scripts, p);
-    p->servers = mem_zalloc(p->nservers * sizeof *p->servers);
+    pool_derive(p);
+    p->servers = mem_alloc(p->nservers * sizeof *p->servers);
     for (uint32_t i = 0; i < p->nservers; i++) {
-        server_init(&p->servers[i], p, i);
+        p->servers[i] = server_new(p, i);
     }
+    return p;
 }
 
-void pool_fini(struct pool *p) {
+void pool_free(struct pool **pp) {
+    struct pool *p = *pp;
+    *pp = NULL;
     ASSERT(list_empty(&p->clients) && list_empty(&p->channel_sets));
     for (uint32_t i = 0; i < p->nservers; i++) {
-        server_fini(&p->servers[i]);
+        server_free(&p->servers[i]);
+    }
+    LIST_EACH_SAFE(&p->leaving, l) {
+        struct server *s = CONTAINER_OF(l, struct server, link);
+        server_free(&s);
     }
     mem_free(p->servers);
     mem_free(p->walk_ids);
     scripts_fini(&p->scripts);
     ring_unref(&p->ring);
     book_unref(&p->learned);
+    conf_unref(&p->keeps);
+    mem_free(p);
+}
+
+struct server *pool_server(const struct pool *p, uint32_t id) {
+    for (uint32_t i = 0; i < p->nservers; i++) {
+        if (p->servers[i]->id == id) {
+            return p->servers[i];
+        }
+    }
+    return NULL;
 }
 
 enum reason pool_denies(const struct pool *p, const struct msg *m) {

@@ -16,8 +16,12 @@ struct pool {
     const struct conf_pool *conf;
     const struct proto *front, *back; /* codec of the clients, codec of the servers */
     struct ring *ring;
-    struct server *servers;
-    uint32_t nservers, index;
+    struct server **servers;
+    struct list leaving; /* servers that were removed and still have something in flight (switch.h) */
+    struct conf *keeps;  /* it was removed itself: the configuration that `conf` is a part of; NULL: it is the worker's */
+    int64_t leave_by;    /* usec; removed: what is left then is closed */
+    uint32_t id;         /* of the process (conf_inherit) */
+    uint32_t nservers;
     struct list clients;
     uint32_t *nclients; /* of all workers, atomic */
     int64_t timeout;    /* usec; 0: none */
@@ -34,8 +38,16 @@ struct pool {
     struct pool_block stats;
 };
 
-void pool_init(struct pool *, struct worker *, const struct conf_pool *, uint32_t index, struct ring *);
-void pool_fini(struct pool *);
+struct pool_start;
+
+/* Takes its own reference of the ring. */
+struct pool *pool_new(struct worker *, const struct conf_pool *, const struct pool_start *);
+void pool_free(struct pool **);
+struct server *server_new(struct pool *, uint32_t index);
+void server_free(struct server **); /* it has no uplinks */
+/* What is made of single keys of its configuration. */
+void pool_derive(struct pool *);
+struct server *pool_server(const struct pool *, uint32_t id); /* NULL: not there any more */
 /* The profile of a user that asked for nothing else. */
 static inline uint64_t pool_profile(const struct pool *p, uint32_t user) {
     return p->base_profile | (uint64_t)user << 32;

@@ -27,8 +27,8 @@ struct rotation {
     uint32_t turn;     /* where it waits differs from client to client */
     uint32_t round;    /* 0: the first look */
     uint32_t from, at; /* round 0: keys that are asked for now, the next one; later `at`: the next group */
-    uint32_t server;   /* that is asked now */
-    uint32_t waited;   /* the server at which this round waited; RING_NONE: it has not yet */
+    uint32_t server;   /* id of the one that is asked now */
+    uint32_t waited;   /* id of the server at which this round waited; 0: it has not yet */
     uint32_t deaf;     /* rounds in a row in which no server answered */
     uint8_t step;      /* enum step, under way */
     bool heard;        /* in this round a server answered */
@@ -111,10 +111,12 @@ static void rotation_give_up(struct fan *f) {
 /* ---- one step ---- */
 
 /* The keys that the server of this step is asked for: indices in v->keys. */
-static uint32_t step_keys(const struct rotation *t, struct view *v) {
+static uint32_t step_keys(const struct fan *f, struct view *v) {
+    const struct rotation *t = f->rotation;
+    struct server *const *servers = f->whole->pool->servers;
     uint32_t n = 0;
     for (uint32_t i = t->round == 0 ? t->from : 0; i < (t->round == 0 ? t->at : v->m->nkeys); i++) {
-        if (t->round == 0 || v->servers[v->owners[i]] == t->server) {
+        if (t->round == 0 || servers[v->servers[v->owners[i]]]->id == t->server) {
             v->keys[n++] = i;
         }
     }
@@ -137,7 +139,7 @@ static void step_send(struct fan *f, struct view *v, struct uplink *u, enum step
     struct req *part = fan_part_new(f, 0);
     struct out out = {&part->bytes, &u->stage};
     bool alone = step == STEP_WAIT || step == STEP_ALONE;
-    uint32_t nkeys = step_keys(t, v);
+    uint32_t nkeys = step_keys(f, v);
     f->pending = 1;
     t->step = (uint8_t)step;
     part->flags |= REQ_RETRIED; /* nowhere else: it may have been carried out */
@@ -162,7 +164,7 @@ static void step_send(struct fan *f, struct view *v, struct uplink *u, enum step
 static bool step_begin(struct fan *f, struct view *v, uint32_t server, enum step step, bool must) {
     struct rotation *t = f->rotation;
     struct client *c = f->whole->client;
-    struct server *s = &f->whole->pool->servers[server];
+    struct server *s = f->whole->pool->servers[server];
     lease_yield(c);
     if (!must && s->told_failed && t->round % TROUBLED_ROUNDS != 0) {
         t->unclear = true;
@@ -177,7 +179,7 @@ static bool step_begin(struct fan *f, struct view *v, uint32_t server, enum step
         t->unclear = true;
         return false;
     }
-    t->server = server;
+    t->server = s->id;
     step_send(f, v, u, step == STEP_LOOK && !u->proved ? STEP_PROVE : step);
     return true;
 }
@@ -203,7 +205,7 @@ static bool next_wait(struct fan *f, struct view *v) {
     for (uint32_t i = 0; i < 2 * v->ngroups; i++) {
         uint32_t server = v->servers[(t->turn + t->round + i) % v->ngroups];
         if (step_begin(f, v, server, STEP_WAIT, i >= v->ngroups)) {
-            t->waited = server;
+            t->waited = t->server;
             return true;
         }
     }
@@ -214,7 +216,7 @@ static bool next_look(struct fan *f, struct view *v) {
     struct rotation *t = f->rotation;
     while (t->at < v->ngroups) {
         uint32_t server = v->servers[t->at++];
-        if (server != t->waited && step_begin(f, v, server, STEP_LOOK, false)) {
+        if (f->whole->pool->servers[server]->id != t->waited && step_begin(f, v, server, STEP_LOOK, false)) {
             return true;
         }
     }
@@ -239,7 +241,7 @@ static bool next_round(struct fan *f, const struct view *v) {
     }
     t->round++;
     t->at = 0;
-    t->waited = RING_NONE;
+    t->waited = 0;
     t->heard = t->unclear = false;
     return true;
 }
@@ -253,7 +255,7 @@ static void rotation_next(struct fan *f) {
         return;
     }
     for (;;) {
-        bool sent = t->round == 0 ? next_run(f, &v) : t->waited == RING_NONE ? next_wait(f, &v) : next_look(f, &v);
+        bool sent = t->round == 0 ? next_run(f, &v) : t->waited == 0 ? next_wait(f, &v) : next_look(f, &v);
         if (sent || !next_round(f, &v)) {
             return;
         }
@@ -264,7 +266,7 @@ static void rotation_next(struct fan *f) {
 static void rotation_again(struct fan *f, enum step step) {
     struct view v;
     view_open(&v, f);
-    if (v.ngroups == 0 || step_keys(f->rotation, &v) == 0) {
+    if (v.ngroups == 0 || step_keys(f, &v) == 0) {
         rotation_next(f); /* its keys have moved meanwhile */
         return;
     }
@@ -345,7 +347,6 @@ static struct rotation *rotation_new(struct req *r, const struct msg *m) {
     /* unclear: a server says at the first look what is wrong with it */
     t->end = limit == WAIT_EVER ? INT64_MAX : limit == WAIT_UNCLEAR ? now : now + limit;
     t->turn = r->client->id;
-    t->waited = RING_NONE;
     t->size = bytes.n;
     memcpy(t->request, bytes.p, bytes.n);
     rope_fini(&rope);

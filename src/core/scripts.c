@@ -105,6 +105,13 @@ void scripts_clear(struct scripts *t) {
     count(t);
 }
 
+void scripts_shrink(struct scripts *t) {
+    while (t->bytes > (size_t)t->pool->conf->script_cache) {
+        drop(t, CONTAINER_OF(list_first(&t->used), struct script, link));
+    }
+    count(t);
+}
+
 struct script *scripts_find(struct scripts *t, const uint8_t digest[SCRIPT_DIGEST]) {
     struct script *s = t->n > 0 ? t->by_digest[digest_bucket(t, digest)] : NULL;
     while (s != NULL && memcmp(s->digest, digest, SCRIPT_DIGEST) != 0) {
@@ -161,7 +168,7 @@ static void tell(struct scripts *t, struct slice body, const uint8_t *digest) {
         return;
     }
     struct mail_script *m = mem_alloc(sizeof *m + body.n);
-    *m = (struct mail_script){.mail.kind = MAIL_SCRIPT, .worker = w->opts.index, .pool = t->pool->index, .len = (uint32_t)body.n};
+    *m = (struct mail_script){.mail.kind = MAIL_SCRIPT, .worker = w->opts.index, .pool = t->pool->id, .len = (uint32_t)body.n};
     memcpy(m->digest, digest, SCRIPT_DIGEST);
     memcpy(m->body, body.p, body.n);
     t->telling += body.n;
@@ -197,6 +204,6 @@ void scripts_forget(struct scripts *t) {
     struct worker *w = t->pool->worker;
     scripts_clear(t);
     struct mail_script *m = mem_zalloc(sizeof *m);
-    *m = (struct mail_script){.mail.kind = MAIL_FORGET, .worker = w->opts.index, .pool = t->pool->index};
+    *m = (struct mail_script){.mail.kind = MAIL_FORGET, .worker = w->opts.index, .pool = t->pool->id};
     mailbox_post(w->opts.control, &m->mail);
 }

@@ -48,6 +48,7 @@ struct script *scripts_find(struct scripts *, const uint8_t digest[SCRIPT_DIGEST
 /* Servers are to forget all: so does every worker. */
 void scripts_forget(struct scripts *);
 void scripts_clear(struct scripts *);
+void scripts_shrink(struct scripts *); /* script_cache may be smaller now */
 
 static inline struct slice script_body(const struct script *s) {
     return slice(s->body, s->len);

@@ -17,18 +17,15 @@
 #define PROFILE_IDLE_USEC 60000000
 #define PROFILE_AGAIN_USEC 1000000 /* a refused greeting is not tried again before */
 
-static uint32_t nslots(const struct server *s) {
-    return (uint32_t)s->pool->conf->server_connections;
-}
-
-static void profile_init(struct profile *p, struct server *s, uint64_t key) {
-    *p = (struct profile){.server = s, .key = key};
-    p->slots = mem_zalloc(nslots(s) * sizeof(struct uplink *));
+static void profile_init(struct profile *p, struct server *s, uint64_t key, uint32_t nslots) {
+    *p = (struct profile){.server = s, .key = key, .nslots = nslots};
+    p->slots = mem_zalloc(p->nslots * sizeof(struct uplink *));
 }
 
 void server_init(struct server *s, struct pool *pool, uint32_t index) {
     *s = (struct server){.pool = pool, .index = index, .conf = &pool->conf->servers[index]};
-    profile_init(&s->base, s, pool->base_profile);
+    s->id = s->conf->id;
+    profile_init(&s->base, s, pool->base_profile, (uint32_t)pool->conf->server_connections);
     list_init(&s->others);
     list_init(&s->leases);
     list_init(&s->suspects);
@@ -54,7 +51,7 @@ void server_fini(struct server *s) {
 }
 
 static void profile_close_slots(struct profile *p, enum reason why) {
-    for (uint32_t i = 0; i < nslots(p->server); i++) {
+    for (uint32_t i = 0; i < p->nslots; i++) {
         if (p->slots[i] != NULL) {
             uplink_close(p->slots[i], why);
         }
@@ -86,7 +83,7 @@ static bool profile_close_idle(struct profile *p) {
             return false;
         }
     }
-    for (uint32_t i = 0; i < nslots(p->server); i++) {
+    for (uint32_t i = 0; i < p->nslots; i++) {
         if (p->slots[i] != NULL && p->slots[i]->nsend + p->slots[i]->nwait > 0) {
             return false;
         }
@@ -131,7 +128,7 @@ static struct profile *server_profile(struct server *s, uint64_t key) {
             return NULL;
         }
         p = mem_zalloc(sizeof *p);
-        profile_init(p, s, key);
+        profile_init(p, s, key, s->base.nslots);
         s->nothers++;
     }
     list_push(&s->others, &p->link);
@@ -144,7 +141,7 @@ static bool server_recycle(struct server *s) {
     const struct conf_pool *conf = s->pool->conf;
     int64_t now = worker_now(s->pool->worker);
     bool any = false;
-    for (uint32_t i = 0; i < nslots(s) && conf->server_idle_timeout > 0 && !conf->preconnect; i++) {
+    for (uint32_t i = 0; i < s->base.nslots && conf->server_idle_timeout > 0 && !conf->preconnect; i++) {
         struct uplink *u = s->base.slots[i];
         if (u == NULL) {
             continue;
@@ -166,7 +163,7 @@ bool server_upkeep(struct server *s) {
     bool more = server_recycle(s);
     LIST_EACH_SAFE(&s->leases, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
-        if (is_free(u) && u->free_at < idle_since) {
+        if (is_free(u) && (u->free_at < idle_since || u->retired != RETIRE_NOT)) {
             uplink_close(u, REASON_IDLE);
         }
     }
@@ -197,7 +194,8 @@ static struct uplink *server_pinned(struct server *s, const struct client *c) {
         for (uint32_t i = 0; i < nparts; i++) {
             const struct req *part = r->fan != NULL ? r->fan->parts[i].req : r;
             struct uplink *u = part != NULL ? part->uplink : NULL;
-            if (u != NULL && u->server == s && (u->state == UPLINK_SUSPECT || u->aside) && !(part->flags & REQ_EXPIRED) &&
+            if (u != NULL && u->server == s && (u->state == UPLINK_SUSPECT || u->aside) &&
+                u->retired != RETIRE_MOVED && !(part->flags & REQ_EXPIRED) &&
                 part->state != REQ_STREAMING) {
                 return u;
             }
@@ -210,6 +208,10 @@ static struct uplink *server_pinned(struct server *s, const struct client *c) {
 static struct uplink *server_open(struct profile *p, uint32_t slot, enum reason *why) {
     struct server *s = p->server;
     int64_t now = worker_now(s->pool->worker);
+    if (s->keeps != NULL || !conf_has_user(s->pool->conf, session_profile_user(p->key))) {
+        *why = REASON_REMOVED;
+        return NULL;
+    }
     if (now < s->retry_at || now < p->retry_at) {
         *why = now < s->retry_at ? s->last_failure : REASON_GREETING;
         return NULL;
@@ -230,7 +232,7 @@ static struct uplink *server_open(struct profile *p, uint32_t slot, enum reason 
 static __attribute__((noinline)) uint64_t server_asks(const struct server *s) {
     uint64_t n = 0;
     LIST_EACH(&s->pool->channel_sets, l) {
-        const struct uplink *u = CONTAINER_OF(l, struct channels, link)->feeds[s->index].uplink;
+        const struct uplink *u = CONTAINER_OF(l, struct channels, link)->feeds[s->index]->uplink;
         n += u != NULL ? u->nsend : 0;
     }
     return n;
@@ -269,7 +271,7 @@ static __attribute__((noinline)) struct uplink *server_find_uplink(struct server
 }
 
 struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t key, enum reason *why) {
-    uint32_t slot = nslots(s) == 1 || c == NULL ? 0 : c->id % nslots(s);
+    uint32_t n = s->base.nslots, slot = n == 1 || c == NULL ? 0 : c->id % n;
     struct uplink *u = s->base.slots[slot];
     if (LIKELY(key == s->base.key && u != NULL && s->nsuspects + s->naside == 0 && !server_full(s))) {
         return u;
@@ -294,7 +296,7 @@ struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
         if (!is_free(u)) {
             break; /* behind it nobody is free */
         }
-        if (u->profile->key == key && u->state != UPLINK_SUSPECT) {
+        if (u->profile->key == key && u->state != UPLINK_SUSPECT && u->retired == RETIRE_NOT) {
             return u;
         }
         spare = u;
@@ -325,7 +327,7 @@ struct uplink *server_feed(struct server *s, uint64_t key, enum reason *why) {
 }
 
 void server_preconnect(struct server *s) {
-    for (uint32_t i = 0; i < nslots(s); i++) {
+    for (uint32_t i = 0; i < s->base.nslots; i++) {
         enum reason why;
         if (s->base.slots[i] == NULL) {
             s->base.slots[i] = uplink_open(&s->base, i, &why);
@@ -334,7 +336,7 @@ void server_preconnect(struct server *s) {
 }
 
 static void profile_resolved(struct profile *p) {
-    for (uint32_t i = 0; i < nslots(p->server); i++) {
+    for (uint32_t i = 0; i < p->nslots; i++) {
         if (p->slots[i] != NULL) {
             uplink_resolved(p->slots[i]);
         }
@@ -364,7 +366,7 @@ void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
         uplink_resolved(u);
     }
     LIST_EACH_SAFE(&s->pool->channel_sets, l) {
-        feed_resolved(&CONTAINER_OF(l, struct channels, link)->feeds[s->index]);
+        feed_resolved(CONTAINER_OF(l, struct channels, link)->feeds[s->index]);
     }
     LIST_EACH(&s->others, l) {
         profile_resolved(CONTAINER_OF(l, struct profile, link));
@@ -446,7 +448,7 @@ void server_set_aside(struct server *s, struct uplink *u) {
 }
 
 void server_readmit(struct server *s, struct uplink *u) {
-    if (u->aside && u->profile->slots[u->slot] == NULL) {
+    if (u->aside && u->retired == RETIRE_NOT && u->profile->slots[u->slot] == NULL) {
         server_end_aside(s, u);
         u->profile->slots[u->slot] = u;
     }

@@ -18,7 +18,8 @@ struct profile {
     struct server *server;
     uint64_t key;
     struct list link;      /* of server->others */
-    struct uplink **slots; /* server_connections of them; NULL: not open */
+    struct uplink **slots; /* nslots of them; NULL: not open */
+    uint32_t nslots;       /* server_connections; of all profiles of a server the same */
     int64_t used_at;       /* usec */
     int64_t retry_at;      /* the server refused its greeting: not tried again before */
     uint32_t feeds;        /* connections of it that listen (feed.h) */
@@ -29,6 +30,10 @@ struct server {
     struct pool *pool;
     const struct conf_server *conf;
     uint32_t index; /* in the pool */
+    uint32_t id;    /* of the process (conf_inherit) */
+    struct list link;     /* of pool->leaving */
+    struct conf *keeps;   /* it was removed: the configuration that `conf` is a part of; NULL: it is the pool's */
+    int64_t leave_by;     /* usec; removed: what is left then is closed */
     struct profile base;   /* nearly every client's */
     struct list others;    /* profiles that clients asked for; opened on first use, closed when idle */
     uint32_t nothers;
@@ -73,6 +78,23 @@ void server_refused(struct server *, struct profile *, int64_t opened_at);
 void server_close_all(struct server *, enum reason);
 void server_up(struct server *); /* a connection to it is of use */
 void server_works(struct server *); /* a reply came after a failure was reported */
+/* ---- another configuration (switch.c) ---- */
+
+/* How an uplink is replaced: what is on it finishes, then it closes. */
+enum retire {
+    RETIRE_NOT,
+    RETIRE_SAME,  /* the server stays: a client that waits for something there sends what follows there too, in order */
+    RETIRE_MOVED, /* what it leads to is not the server any more: nothing new goes there, and who waits there for a key is told */
+};
+/* The uplinks of one profile, or of all (NULL). */
+void server_retire(struct server *, const struct profile *, enum retire);
+void server_resize(struct server *);  /* server_connections changed */
+void server_move(struct server *);    /* its address changed */
+/* It is in no ring any more. `keeps`: takes a reference. */
+void server_leave(struct server *, struct conf *keeps, int64_t by);
+bool server_is_empty(const struct server *); /* it has no uplinks */
+void server_reclock(struct server *); /* the time-out changed, for what is in flight too */
+
 /* The uplink left its slot or the list of suspects: nothing new goes there. */
 /* Closes uplinks that nobody used for a while. Returns true while there are any that it would close one day. */
 bool server_upkeep(struct server *);

@@ -125,7 +125,7 @@ void subscriber_answered(struct subscriber *sub, enum reason failed, struct slic
 static void on_join_timer(struct timer *t) {
     struct subscriber *sub = CONTAINER_OF(t, struct subscriber, join_timer);
     for (uint32_t s = 0; s < sub->client->pool->nservers && sub->join != NULL; s++) {
-        struct feed *f = &sub->set->feeds[s];
+        struct feed *f = sub->set->feeds[s];
         if (feed_owes(f, sub)) {
             uplink_close(f->uplink, REASON_SILENT);
         }
@@ -142,7 +142,7 @@ static void join_channel(struct subscriber *sub, enum channel_kind kind, struct 
     sub->n[kind]++;
     sub->join_new++;
     for (uint32_t s = 0; s < sub->client->pool->nservers; s++) {
-        struct feed *f = &sub->set->feeds[s];
+        struct feed *f = sub->set->feeds[s];
         if (ch->at[s].on) {
             sub->join_agreed = true;
         } else if (f->uplink != NULL) {
@@ -158,7 +158,7 @@ static enum reason open_feeds(struct subscriber *sub) {
     enum reason last = REASON_NONE;
     bool any = false;
     for (uint32_t s = 0; s < pool->nservers; s++) {
-        enum reason why = feed_open(&sub->set->feeds[s]);
+        enum reason why = feed_open(sub->set->feeds[s]);
         any = any || why == REASON_NONE;
         last = why != REASON_NONE ? why : last;
     }
@@ -263,7 +263,7 @@ void subscriber_free(struct client *c) {
     if (sub->join != NULL) {
         timer_cancel(c->pool->worker->loop, &sub->join_timer);
         for (uint32_t s = 0; s < c->pool->nservers; s++) {
-            feed_forget(&sub->set->feeds[s], sub);
+            feed_forget(sub->set->feeds[s], sub);
         }
     }
     subscriber_leave(c);

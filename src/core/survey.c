@@ -28,10 +28,11 @@ static bool listens(const void *client, enum channel_kind kind, struct slice nam
 
 static void draw(struct portrait *p, const struct client *c, uint64_t asker) {
     const struct conf_pool *conf = c->pool->conf;
+    const struct user *user = user_by_id(conf->users, conf->nusers, c->session.user);
     uint32_t now = client_clock(worker_now(c->pool->worker));
     *p = (struct portrait){
         .session = &c->session,
-        .user = c->session.user > 0 ? conf->users[c->session.user - 1].name : NULL,
+        .user = user != NULL ? user->name : NULL,
         .last = c->last,
         .age_sec = client_seconds(now - c->since),
         .idle_sec = client_seconds(now - c->read_at),
@@ -124,11 +125,11 @@ static void survey_end(struct survey *s, enum reason why) {
 
 /* Adds this worker's part. The mail may move. */
 static struct mail_survey *visit(struct worker *w, struct mail_survey *mail) {
-    struct pool *pool = &w->pools[mail->pool];
+    struct pool *pool = worker_pool(w, mail->pool);
     struct parser ps = {0};
     struct rope said = {0};
     struct msg m;
-    if (mail->over) {
+    if (mail->over || pool == NULL) {
         return mail;
     }
     msg_init(&m); /* not the worker's own, which is for requests of its clients */
@@ -241,7 +242,7 @@ void survey_start(struct req *whole, struct buf *b, const struct msg *m) {
     s->token = ++w->surveys.tokens;
     s->mail = mem_zalloc(sizeof *s->mail + question.n);
     s->mail->mail.kind = MAIL_SURVEY;
-    s->mail->pool = c->pool->index;
+    s->mail->pool = c->pool->id;
     s->mail->asker = w->opts.index;
     s->mail->token = s->token;
     s->mail->client = c->session.id;
@@ -262,6 +263,15 @@ void surveys_init(struct surveys *all, struct worker *w) {
     *all = (struct surveys){.worker = w};
     list_init(&all->waiting);
     timer_init(&all->timer, surveys_on_timer);
+}
+
+bool surveys_have(const struct surveys *all, const struct pool *pool) {
+    LIST_EACH(&all->waiting, l) {
+        if (CONTAINER_OF(l, struct survey, link)->part->pool == pool) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void surveys_close(struct surveys *all) {

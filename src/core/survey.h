@@ -15,6 +15,7 @@
 
 struct buf;
 struct msg;
+struct pool;
 struct req;
 struct worker;
 
@@ -26,6 +27,7 @@ struct surveys {
 };
 
 void surveys_init(struct surveys *, struct worker *);
+bool surveys_have(const struct surveys *, const struct pool *); /* of a client of this pool, who may be gone */
 void surveys_close(struct surveys *); /* the worker stops: those who wait get an error */
 /* A request of ROUTE_SURVEY; `m` was parsed from bytes that lie in `b`. */
 void survey_start(struct req *, struct buf *b, const struct msg *m);

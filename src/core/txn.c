@@ -16,7 +16,7 @@ struct txn {
     struct rope run;   /* the command that runs it */
     size_t size;
     uint32_t count;  /* requests kept */
-    uint32_t server; /* of the pool; RING_NONE: no key was named yet */
+    struct server *server; /* NULL: no key was named yet */
     uint8_t (*scripts)[SCRIPT_DIGEST]; /* those that requests name and that were remembered then */
     uint32_t nscripts, scripts_cap;
     bool writes; /* it may */
@@ -68,24 +68,30 @@ static void txn_begin(struct client *c, struct req *r, struct buf *b, const stru
     }
     c->txn = mem_zalloc(sizeof *c->txn);
     stage_init(&c->txn->stage, &c->pool->worker->bufs);
-    c->txn->server = RING_NONE;
     keep(c->txn, &c->txn->open, c->front, b, m);
     say(r, c->front->txn.begun);
 }
 
-/* The server that all keys of a request are on. NONE and `*why`: there is none. */
-static uint32_t server_of_keys(struct client *c, const struct msg *m, enum reason *why) {
+/* The server that all keys of a request are on. NULL and `*why`: there is none. */
+static struct server *server_of_keys(struct client *c, const struct msg *m, enum reason *why) {
     struct pool *pool = c->pool;
-    uint32_t server = c->txn->server;
+    struct server *server = c->txn->server;
     for (uint32_t i = 0; i < m->nkeys; i++) {
         uint32_t s = ring_pick(pool->ring, &pool->worker->rng, msg_key(m, i));
-        if (s == RING_NONE || (server != RING_NONE && s != server)) {
+        if (s == RING_NONE || (server != NULL && pool->servers[s] != server)) {
             *why = s == RING_NONE ? REASON_EJECTED : REASON_CROSS_SLOT;
-            return RING_NONE;
+            return NULL;
         }
-        server = s;
+        server = pool->servers[s];
     }
     return server;
+}
+
+void txn_server_left(struct txn *t, const struct server *s) {
+    if (t->server == s) {
+        t->server = NULL;
+        t->broken = true;
+    }
 }
 
 /* A script that a request names is given to the server ahead of the transaction, if it is remembered. */
@@ -207,11 +213,12 @@ static void txn_prove(struct client *c, struct req *r, struct uplink *u) {
 static struct uplink *txn_uplink(struct client *c, struct req *r) {
     struct pool *pool = c->pool;
     enum reason why = REASON_EJECTED;
-    uint32_t s = c->txn->server;
-    if (s == RING_NONE) {
-        s = ring_pick(pool->ring, &pool->worker->rng, slice_str(ANY_KEY));
+    struct server *s = c->txn->server;
+    if (s == NULL) {
+        uint32_t any = ring_pick(pool->ring, &pool->worker->rng, slice_str(ANY_KEY));
+        s = any == RING_NONE ? NULL : pool->servers[any];
     }
-    struct uplink *u = s == RING_NONE ? NULL : server_uplink(&pool->servers[s], c, r->profile, &why);
+    struct uplink *u = s == NULL ? NULL : server_uplink(s, c, r->profile, &why);
     if (u == NULL) {
         txn_free(&c->txn);
         lease_drop(c);
@@ -229,7 +236,7 @@ static bool txn_watched(struct client *c, struct req *r) {
     }
     if (watched == NULL) {
         why = REASON_WATCH_LOST;
-    } else if (c->txn->server != RING_NONE && c->txn->server != watched->index) {
+    } else if (c->txn->server != NULL && c->txn->server != watched) {
         why = REASON_CROSS_SLOT;
     }
     if (why != REASON_NONE) {
@@ -238,7 +245,7 @@ static bool txn_watched(struct client *c, struct req *r) {
         req_fail(r, why);
         return false;
     }
-    c->txn->server = watched->index;
+    c->txn->server = watched;
     return true;
 }
 
@@ -279,6 +286,12 @@ void txn_proved(struct req *r, const struct fan_part *proof) {
         txn_free(&c->txn);
         lease_drop(c);
         req_fail(r, proof->failed != REASON_NONE ? proof->failed : REASON_TXN_REFUSED);
+        return;
+    }
+    if (c->txn->broken) { /* its server was removed meanwhile */
+        txn_free(&c->txn);
+        lease_drop(c);
+        req_fail(r, REASON_TXN_BROKEN);
         return;
     }
     struct uplink *u = txn_uplink(c, r);

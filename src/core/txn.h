@@ -12,12 +12,15 @@
 
 struct client;
 struct msg;
+struct server;
 struct txn;
 
 /* A request of a client that is in a transaction, or one that begins, runs or drops one (ROUTE_TXN_*). */
 void txn_take(struct client *, struct req *, struct buf *, const struct msg *);
 /* The proof ended. `whole` waits for its turn. */
 void txn_proved(struct req *whole, const struct fan_part *proof);
+/* The server is not in the pool any more: a transaction that goes there will not run. */
+void txn_server_left(struct txn *, const struct server *);
 uint32_t txn_count(const struct txn *); /* requests kept */
 void txn_free(struct txn **);
 

@@ -11,7 +11,7 @@
 
 void uplink_move(struct uplink *u, enum uplink_state to) {
     static const uint8_t from[] = {
-        [UPLINK_RESOLVING] = 1u << UPLINK_RESOLVING,
+        [UPLINK_RESOLVING] = 1u << UPLINK_RESOLVING | 1u << UPLINK_CONNECTING, /* back: its server moves (retire.c) */
         [UPLINK_CONNECTING] = 1u << UPLINK_RESOLVING | 1u << UPLINK_CONNECTING,
         [UPLINK_GREETING] = 1u << UPLINK_CONNECTING,
         [UPLINK_READY] = 1u << UPLINK_CONNECTING | 1u << UPLINK_GREETING,
@@ -27,10 +27,12 @@ void uplink_move(struct uplink *u, enum uplink_state to) {
 void uplink_ready(struct uplink *u) {
     uplink_move(u, UPLINK_READY);
     u->profile->takes_txn = false; /* it may be another server by now */
-    u->server->connect_fails = 0;
-    server_up(u->server);
-    u->server->retry_at = 0;
-    u->server->good_addr = (u->server->good_addr + u->tries - 1u) % u->server->naddrs;
+    if (u->retired != RETIRE_MOVED) {
+        u->server->connect_fails = 0;
+        server_up(u->server);
+        u->server->retry_at = 0;
+        u->server->good_addr = (u->server->good_addr + u->tries - 1u) % u->server->naddrs;
+    }
     u->heard_at = u->told_at = uplink_now(u);
     timer_cancel(uplink_worker(u)->loop, &u->timer);
     uplink_arm(u, uplink_next_deadline(u));
@@ -53,6 +55,10 @@ static void uplink_on_connect(struct stream *st) {
     struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
     struct rope rope = {0};
     struct out out = {&rope, &u->stage};
+    if (!conf_has_user(u->server->pool->conf, session_profile_user(u->profile->key))) {
+        uplink_close(u, REASON_REMOVED);
+        return;
+    }
     struct greeting greeting = uplink_greeting(u);
     u->greeting_left = u->server->pool->back->greet(&greeting, &out);
     if (u->greeting_left == 0) {
@@ -176,7 +182,7 @@ void uplink_resolved(struct uplink *u) {
 
 /* Not the server's doing. */
 static bool is_ours(enum reason why) {
-    return why == REASON_IDLE || why == REASON_DRAIN || why == REASON_MOVED;
+    return why == REASON_IDLE || why == REASON_DRAIN || why == REASON_MOVED || why == REASON_REMOVED;
 }
 
 static void uplink_count_close(struct uplink *u, enum uplink_state was, enum reason why) {
@@ -266,10 +272,12 @@ void uplink_close(struct uplink *u, enum reason why) {
     list_remove(&u->flush_link);
     server_forget(s, u, why);
     uplink_count_close(u, was, why);
-    if (why != REASON_IDLE && why != REASON_DRAIN) {
+    if (why != REASON_IDLE && why != REASON_DRAIN && why != REASON_REMOVED) {
         s->told_up = false; /* what answers next may be another one */
     }
-    if (why == REASON_GREETING) {
+    if (u->retired == RETIRE_MOVED) {
+        /* says nothing about what the server is now */
+    } else if (why == REASON_GREETING) {
         server_refused(s, u->profile, u->opened_at);
     } else if (was < UPLINK_READY && !is_ours(why)) {
         server_connect_failed(s, why, u->opened_at);

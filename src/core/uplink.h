@@ -54,6 +54,7 @@ struct uplink {
     uint32_t slot;         /* of profile->slots, when not SUSPECT */
     uint16_t tries;        /* addresses tried */
     uint8_t state;         /* enum uplink_state */
+    uint8_t retired;       /* enum retire: another configuration replaces it (server.h) */
     bool blocked;          /* the socket is full: on_room follows */
     bool passing;          /* the first request of `wait` gets its reply piece by piece */
     bool aside;            /* out of its slot, since it carries a large reply: takes no new requests, but those of clients

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/channel.h"
 #include "core/client.h"
+#include "core/switch.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 #include "proto/book.h"
@@ -28,8 +29,8 @@ void worker_tell(struct worker *w, struct server *s, int kind, enum reason reaso
     *m = (struct mail_health){
         .mail.kind = kind,
         .worker = w->opts.index,
-        .pool = s->pool->index,
-        .server = s->index,
+        .pool = s->pool->id,
+        .server = s->id,
         .reason = reason,
         .opened_at = opened_at,
         .at = worker_now(w),
@@ -66,9 +67,10 @@ static uint32_t worker_spare(const struct worker *w) {
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-void worker_listen(struct worker *w, uint32_t pool, int fd) {
+void worker_listen(struct worker *w, uint32_t pool, const struct addr *addr, int fd) {
     struct worker_listener *l = mem_zalloc(sizeof *l);
-    l->pool = &w->pools[pool];
+    l->pool = w->pools[pool];
+    l->addr = *addr;
     w->listeners = mem_realloc(w->listeners, (w->nlisteners + 1) * sizeof(struct worker_listener *));
     w->listeners[w->nlisteners++] = l;
     listener_start(w->loop, &l->listener, &listener_ops, fd);
@@ -76,13 +78,24 @@ void worker_listen(struct worker *w, uint32_t pool, int fd) {
     worker_connection(w, +1);
 }
 
-static void worker_unlisten(struct worker *w) {
+void worker_end_listener(struct worker *w, uint32_t i) {
+    struct worker_listener *l = w->listeners[i];
+    listener_close(&l->listener);
+    mem_free(l);
+    w->listeners[i] = w->listeners[--w->nlisteners];
+    worker_connection(w, -1);
+}
+
+void worker_set_spare(struct worker *w) {
     for (uint32_t i = 0; i < w->nlisteners; i++) {
-        listener_close(&w->listeners[i]->listener);
-        mem_free(w->listeners[i]);
-        worker_connection(w, -1);
+        w->listeners[i]->listener.spare = worker_spare(w);
     }
-    w->nlisteners = 0;
+}
+
+static void worker_unlisten(struct worker *w) {
+    while (w->nlisteners > 0) {
+        worker_end_listener(w, w->nlisteners - 1);
+    }
 }
 
 /* ---- upkeep ---- */
@@ -92,7 +105,7 @@ static void worker_relieve(struct worker *w) {
     struct client *worst = NULL;
     size_t most = RELIEF_MIN;
     for (uint32_t i = 0; i < w->npools; i++) {
-        LIST_EACH(&w->pools[i].clients, l) {
+        LIST_EACH(&w->pools[i]->clients, l) {
             struct client *c = CONTAINER_OF(l, struct client, link);
             size_t holds = c->stream.tail != NULL ? c->stream.tail->cap : 0;
             if (holds > most) {
@@ -121,10 +134,10 @@ static void worker_on_upkeep(struct timer *t) {
     freelist_trim(&w->reqs, w->reqs.n > 2 * REQS_KEPT ? w->reqs.n / 2 : REQS_KEPT);
     metric_set(&w->stats.v[WORKER_buffer_bytes], w->bufs.used);
     for (uint32_t i = 0; i < w->npools; i++) {
-        for (uint32_t s = 0; s < w->pools[i].nservers; s++) {
-            more = server_upkeep(&w->pools[i].servers[s]) || more;
+        for (uint32_t s = 0; s < w->pools[i]->nservers; s++) {
+            more = server_upkeep(w->pools[i]->servers[s]) || more;
         }
-        more = channels_upkeep(&w->pools[i]) || more;
+        more = channels_upkeep(w->pools[i]) || more;
     }
     if (worker_tight(w)) {
         worker_relieve(w);
@@ -134,7 +147,7 @@ static void worker_on_upkeep(struct timer *t) {
         mem_trim(); /* once, when it is over: under a lasting load of large values every second would be one */
         w->high = used;
     }
-    if (more || spiked || w->tight) {
+    if (more || spiked || w->tight || w->reaping) {
         timer_set(w->loop, t, worker_now(w) + (w->tight ? RELIEF_USEC : UPKEEP_USEC));
     }
 }
@@ -169,20 +182,37 @@ struct worker *worker_new(const struct worker_opts *opts) {
     msg_init(&w->again);
     rng_seed(&w->rng, opts->seed);
     w->npools = opts->conf->npools;
-    w->pools = mem_zalloc(w->npools * sizeof *w->pools);
+    w->pools = mem_alloc(w->npools * sizeof *w->pools);
     uint32_t most = 0;
     for (uint32_t i = 0; i < w->npools; i++) {
-        pool_init(&w->pools[i], w, &opts->conf->pools[i], i, opts->rings[i]);
-        most = w->pools[i].nservers > most ? w->pools[i].nservers : most;
+        w->pools[i] = pool_new(w, &opts->conf->pools[i], &opts->starts[i]);
+        most = w->pools[i]->nservers > most ? w->pools[i]->nservers : most;
     }
-    w->group = mem_alloc((most + 1) * sizeof *w->group);
-    memset(w->group, 0xff, (most + 1) * sizeof *w->group);
+    worker_size_group(w, most);
     for (uint32_t i = 0; i < w->npools; i++) {
-        for (uint32_t s = 0; w->pools[i].conf->preconnect && s < w->pools[i].nservers; s++) {
-            server_preconnect(&w->pools[i].servers[s]);
-        }
+        pool_preconnect(w->pools[i]);
     }
     return w;
+}
+
+void worker_size_group(struct worker *w, uint32_t servers) {
+    w->group = mem_realloc(w->group, (servers + 1) * sizeof *w->group);
+    memset(w->group, 0xff, (servers + 1) * sizeof *w->group);
+}
+
+void pool_preconnect(struct pool *p) {
+    for (uint32_t s = 0; p->conf->preconnect && s < p->nservers; s++) {
+        server_preconnect(p->servers[s]);
+    }
+}
+
+struct pool *worker_pool(const struct worker *w, uint32_t id) {
+    for (uint32_t i = 0; i < w->npools; i++) {
+        if (w->pools[i]->id == id) {
+            return w->pools[i];
+        }
+    }
+    return NULL;
 }
 
 static void worker_bury(struct worker *w) {
@@ -199,14 +229,10 @@ static void worker_close_all(struct worker *w) {
     worker_unlisten(w);
     surveys_close(&w->surveys);
     for (uint32_t i = 0; i < w->npools; i++) {
-        struct pool *p = &w->pools[i];
-        while (!list_empty(&p->clients)) {
-            client_close(CONTAINER_OF(list_first(&p->clients), struct client, link), REASON_DRAIN);
-        }
-        channels_fini(p);
-        for (uint32_t s = 0; s < p->nservers; s++) {
-            server_close_all(&p->servers[s], REASON_DRAIN);
-        }
+        pool_close_all(w->pools[i], REASON_DRAIN);
+    }
+    for (uint32_t i = 0; i < w->nleaving; i++) {
+        pool_close_all(w->leaving[i], REASON_DRAIN);
     }
     queue_init(&w->flush_clients);
     worker_bury(w);
@@ -221,9 +247,13 @@ void worker_free(struct worker **wp) {
     worker_close_all(w);
     timer_cancel(w->loop, &w->upkeep);
     for (uint32_t i = 0; i < w->npools; i++) {
-        pool_fini(&w->pools[i]);
+        pool_free(&w->pools[i]);
+    }
+    for (uint32_t i = 0; i < w->nleaving; i++) {
+        pool_free(&w->leaving[i]);
     }
     mem_free(w->pools);
+    mem_free(w->leaving);
     mem_free(w->listeners);
     mem_free(w->group);
     mem_free(w->keys);
@@ -235,6 +265,8 @@ void worker_free(struct worker **wp) {
             ring_unref(&((struct mail_ring *)(void *)m)->ring);
         } else if (m->kind == MAIL_COMMANDS) {
             book_unref(&((struct mail_commands *)(void *)m)->book);
+        } else if (m->kind == MAIL_CONF) {
+            mail_conf_refuse((struct mail_conf *)(void *)m);
         }
         mem_free(m);
     }
@@ -254,52 +286,83 @@ static void worker_drain(struct worker *w) {
     w->phase = WORKER_DRAINING;
     worker_unlisten(w);
     for (uint32_t i = 0; i < w->npools; i++) {
-        LIST_EACH_SAFE(&w->pools[i].clients, l) {
-            client_drain(CONTAINER_OF(l, struct client, link));
+        LIST_EACH_SAFE(&w->pools[i]->clients, l) {
+            client_drain(CONTAINER_OF(l, struct client, link), REASON_DRAIN);
         }
+    }
+}
+
+static void worker_take_addrs(struct worker *w, const struct mail_addrs *m) {
+    struct pool *pool = worker_pool(w, m->pool);
+    struct server *s = pool != NULL ? pool_server(pool, m->server) : NULL;
+    if (s != NULL) {
+        server_set_addrs(s, m->addrs, m->n);
+    }
+}
+
+static void worker_take_watch(const struct worker *w, const struct mail_health *m) {
+    const struct pool *pool = worker_pool(w, m->pool);
+    struct server *s = pool != NULL ? pool_server(pool, m->server) : NULL;
+    if (s != NULL) {
+        s->told_failed = true;
+    }
+}
+
+static void worker_take_script(const struct worker *w, const struct mail_script *m) {
+    struct pool *pool = worker_pool(w, m->pool);
+    if (pool != NULL && m->mail.kind == MAIL_SCRIPT) {
+        scripts_told(&pool->scripts, m);
+    } else if (pool != NULL) {
+        scripts_clear(&pool->scripts);
+    }
+}
+
+static void worker_take_ring(const struct worker *w, struct mail_ring *m) {
+    struct pool *pool = worker_pool(w, m->pool);
+    if (pool != NULL) {
+        pool_set_ring(pool, m->ring);
+    } else {
+        ring_unref(&m->ring);
+    }
+}
+
+static void worker_take_commands(const struct worker *w, struct mail_commands *m) {
+    struct pool *pool = worker_pool(w, m->pool);
+    if (pool != NULL) {
+        pool_set_learned(pool, m->book, m->version);
+    } else {
+        book_unref(&m->book);
+    }
+}
+
+static void worker_take(struct worker *w, struct mail *mail) {
+    switch (mail->kind) {
+    case MAIL_CONF:
+        worker_switch(w, (struct mail_conf *)(void *)mail);
+        w->reaping = true;
+        break;
+    case MAIL_SEEN: w->unseen--; break;
+    case MAIL_RING: worker_take_ring(w, (struct mail_ring *)(void *)mail); break;
+    case MAIL_ADDRS: worker_take_addrs(w, (const struct mail_addrs *)(void *)mail); break;
+    case MAIL_COMMANDS: worker_take_commands(w, (struct mail_commands *)(void *)mail); break;
+    case MAIL_WATCH: worker_take_watch(w, (const struct mail_health *)(void *)mail); break;
+    case MAIL_SCRIPT:
+    case MAIL_FORGET: worker_take_script(w, (const struct mail_script *)(void *)mail); break;
+    case MAIL_DRAIN: worker_drain(w); break;
+    case MAIL_STOP: w->phase = WORKER_STOPPED; break;
+    default: ASSERT(false && "mail that no worker understands");
     }
 }
 
 static void worker_read_mail(struct worker *w) {
     struct mail *mail;
     while ((mail = mailbox_take(&w->mailbox)) != NULL) {
-        struct mail_ring *ring = (struct mail_ring *)(void *)mail;
-        struct mail_addrs *addrs = (struct mail_addrs *)(void *)mail;
-        struct mail_commands *commands = (struct mail_commands *)(void *)mail;
-        const struct mail_script *script = (const struct mail_script *)(void *)mail;
-        const struct mail_health *watch = (const struct mail_health *)(void *)mail;
-        switch (mail->kind) {
-        case MAIL_SURVEY:
-            survey_on_mail(w, (struct mail_survey *)(void *)mail);
-            continue; /* it travels on */
-        case MAIL_RING:
-            pool_set_ring(&w->pools[ring->pool], ring->ring);
-            break;
-        case MAIL_ADDRS:
-            server_set_addrs(&w->pools[addrs->pool].servers[addrs->server], addrs->addrs, addrs->n);
-            break;
-        case MAIL_COMMANDS:
-            pool_set_learned(&w->pools[commands->pool], commands->book, commands->version);
-            break;
-        case MAIL_WATCH:
-            w->pools[watch->pool].servers[watch->server].told_failed = true;
-            break;
-        case MAIL_SCRIPT:
-            scripts_told(&w->pools[script->pool].scripts, script);
-            break;
-        case MAIL_FORGET:
-            scripts_clear(&w->pools[script->pool].scripts);
-            break;
-        case MAIL_DRAIN:
-            worker_drain(w);
-            break;
-        case MAIL_STOP:
-            w->phase = WORKER_STOPPED;
-            break;
-        default:
-            ASSERT(false && "mail that no worker understands");
+        if (mail->kind == MAIL_SURVEY) {
+            survey_on_mail(w, (struct mail_survey *)(void *)mail); /* it travels on */
+        } else {
+            worker_take(w, mail);
+            mem_free(mail);
         }
-        mem_free(mail);
     }
 }
 
@@ -322,8 +385,8 @@ static bool worker_idle(const struct worker *w) {
         return false;
     }
     for (uint32_t i = 0; i < w->npools; i++) {
-        for (uint32_t s = 0; s < w->pools[i].nservers; s++) {
-            if (w->pools[i].servers[s].nqueued > 0) {
+        for (uint32_t s = 0; s < w->pools[i]->nservers; s++) {
+            if (w->pools[i]->servers[s]->nqueued > 0) {
                 return false;
             }
         }
@@ -359,6 +422,9 @@ bool worker_turn(struct worker *w, int64_t max_wait) {
     worker_flush(w);
     worker_bury(w);
     worker_account(w);
+    if (UNLIKELY(w->reaping)) {
+        w->reaping = worker_reap(w);
+    }
     if (UNLIKELY(w->phase == WORKER_DRAINING && worker_idle(w))) {
         w->phase = WORKER_STOPPED;
     }
@@ -376,16 +442,6 @@ struct mailbox *worker_mailbox(struct worker *w) {
 
 struct loop *worker_loop(struct worker *w) {
     return w->loop;
-}
-
-const struct pool_block *worker_pool_block(const struct worker *w, uint32_t pool) {
-    ASSERT(pool < w->npools);
-    return &w->pools[pool].stats;
-}
-
-const struct server_block *worker_server_block(const struct worker *w, uint32_t pool, uint32_t server) {
-    ASSERT(pool < w->npools && server < w->pools[pool].nservers);
-    return &w->pools[pool].servers[server].stats;
 }
 
 const struct worker_block *worker_block(const struct worker *w) {

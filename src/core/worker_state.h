@@ -12,6 +12,7 @@ enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
 
 struct worker_listener {
     struct listener listener;
+    struct addr addr;
     struct pool *pool;
 };
 
@@ -21,8 +22,12 @@ struct worker {
     struct loop *loop;
     struct mailbox mailbox;
     struct freelist reqs, clients;
-    struct pool *pools;
+    struct pool **pools; /* in the order of the configuration */
     uint32_t npools;
+    struct pool **leaving; /* that were removed and have something left to do (switch.h) */
+    uint32_t nleaving;
+    uint32_t unseen;  /* views that control has not got yet */
+    bool reaping;     /* something is leaving */
     struct worker_listener **listeners;
     uint32_t nlisteners;
     /* to be written at the end of this turn: every batch in one system call */
@@ -61,6 +66,15 @@ static inline bool worker_tight(struct worker *w) {
     }
     return w->tight;
 }
+
+/* NULL: not there any more. */
+struct pool *worker_pool(const struct worker *, uint32_t id);
+/* For another configuration: scratch for so many servers, one listener less, and descriptors that are kept free. */
+void worker_size_group(struct worker *, uint32_t servers);
+void worker_end_listener(struct worker *, uint32_t index);
+void worker_set_spare(struct worker *);
+void pool_preconnect(struct pool *);
+void pool_close_all(struct pool *, enum reason);
 
 /* Something will have to be given back one day: worker_on_upkeep looks once a second until there is nothing. */
 void worker_want_upkeep(struct worker *);

@@ -143,6 +143,8 @@ struct bind_opts {
  * `fds` gets `n` descriptors, one per loop. 0, or a reason with nothing bound. Any thread, outside any loop. */
 enum reason listen_open(const struct addr *, const struct bind_opts *, int *fds, unsigned n);
 
+void listen_discard(int fd); /* one of them that no listener took */
+
 struct listener;
 struct listener_ops {
     /* A client is there: take it with stream_accept inside this call, or it is closed. */

@@ -126,6 +126,10 @@ enum reason listen_open(const struct addr *a, const struct bind_opts *o, int *fd
     return addr_is_unix(a) ? listen_unix(a, o, fds, n) : listen_tcp(a, o, fds, n);
 }
 
+void listen_discard(int fd) {
+    close(fd);
+}
+
 /* ---- accepting ---- */
 
 static bool is_unix(int fd) {

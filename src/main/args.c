@@ -136,6 +136,12 @@ static bool take_hex(struct args *a, const char *text) {
     return true;
 }
 
+/* The other file is the first argument that is no option. */
+static bool take_diff(struct args *a, const char *text) {
+    a->diff_old = text;
+    return true;
+}
+
 static bool take_log_format(struct args *a, const char *text) {
     a->log_json = text != NULL && strcmp(text, "json") == 0;
     if (text == NULL || (!a->log_json && strcmp(text, "text") != 0)) {
@@ -150,6 +156,7 @@ static const struct {
     bool (*take)(struct args *, const char *value); /* NULL: none was given */
     bool has_value;
 } own_options[] = {
+    {"--diff", take_diff, true},
     {"--hex", take_hex, false},
     {"--log-format", take_log_format, true},
     {"--threads", take_threads, true},
@@ -231,5 +238,11 @@ bool args_parse(struct args *a, int argc, char **argv) {
     }
     a->keys = argv + optind;
     a->nkeys = argc > optind ? argc - optind : 0;
+    if (a->diff_old != NULL && a->nkeys != 1) {
+        fprintf(stderr, "%s: option --diff requires two configuration files\n", a->program);
+        args_put_usage(a);
+        return false;
+    }
+    a->diff_new = a->diff_old != NULL ? a->keys[0] : NULL;
     return true;
 }

@@ -17,6 +17,7 @@ struct args {
     bool version, help, describe, test, daemonize;
     const char *where; /* a pool; NULL: not asked */
     bool hex;
+    const char *diff_old, *diff_new; /* two files to compare; NULL: not asked */
     char **keys; /* of --where: what is left of argv */
     int nkeys;
     const char *conf_file;

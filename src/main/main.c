@@ -1,15 +1,17 @@
 /* main.c: what was asked for? */
-#include "main/listeners.h"
+#include "admin/listeners.h"
+#include "main/diff.h"
 #include "main/logfile.h"
+#include "main/problems.h"
 #include "main/run.h"
 #include "main/where.h"
 
 #include <stdio.h>
 
-static void put_problems(const struct args *a, const struct conf_problems *ps) {
+void problems_put(const char *file, const struct conf_problems *ps) {
     for (uint32_t i = 0; i < ps->n; i++) {
         const struct conf_problem *p = &ps->v[i];
-        fputs(a->conf_file, stderr);
+        fputs(file, stderr);
         if (p->line != 0) {
             fprintf(stderr, ":%u:%u", p->line, p->column);
         }
@@ -26,7 +28,7 @@ static void log_problems(const struct args *a, const struct conf_problems *ps) {
 }
 
 static int test(const struct args *a, const struct conf *conf, const struct conf_problems *ps) {
-    put_problems(a, ps);
+    problems_put(a->conf_file, ps);
     fprintf(stderr, "%s: configuration file '%s' syntax is %s\n", a->program, a->conf_file, conf != NULL ? "ok" : "invalid");
     return conf != NULL ? 0 : 1;
 }
@@ -38,7 +40,7 @@ static int start(const struct args *a) {
     if (a->test) {
         rc = test(a, conf, &ps);
     } else if (conf == NULL) {
-        put_problems(a, &ps);
+        problems_put(a->conf_file, &ps);
         log_problems(a, &ps);
         fprintf(stderr, "%s: configuration file '%s' is invalid\n", a->program, a->conf_file);
     } else if (a->where != NULL) {
@@ -66,5 +68,5 @@ int main(int argc, char **argv) {
         }
         return 0;
     }
-    return start(&a);
+    return a.diff_old != NULL ? diff_run(&a) : start(&a);
 }

@@ -98,8 +98,9 @@ static bool boot(struct run *r, const struct conf_problems *warnings, char *why,
     if (gethostname(hostname, sizeof hostname - 1) != 0) {
         strcpy(hostname, "unknown");
     }
-    struct threads_opts opts = {.conf = r->conf, .workers = r->workers, .stats = &r->stats, .hostname = hostname};
-    r->threads = threads_new(&opts, &r->listeners);
+    struct threads_opts opts = {.conf = r->conf, .workers = r->workers, .stats = &r->stats, .hostname = hostname,
+                                .listeners = &r->listeners};
+    r->threads = threads_new(&opts);
     if (r->threads == NULL) {
         snprintf(why, room, "not enough file descriptors");
         return false;
@@ -114,7 +115,7 @@ static bool boot(struct run *r, const struct conf_problems *warnings, char *why,
 static void on_stop(struct run *r, const char *name) {
     r->stops++;
     if (r->stops == 1) {
-        log_line(LOG_NOTICE, "signal name=%s action=drain limit_msec=%lld", name, (long long)r->conf->drain_timeout);
+        log_line(LOG_NOTICE, "signal name=%s action=drain limit_msec=%lld", name, (long long)control_conf(threads_control(r->threads))->drain_timeout);
         control_drain(threads_control(r->threads));
     } else if (r->stops == 2) {
         log_line(LOG_NOTICE, "signal name=%s action=stop", name);
@@ -131,6 +132,15 @@ static void on_reopen(const char *name) {
     }
 }
 
+/* The log as well, so that whoever sends SIGHUP after renaming it is served. */
+static void on_reload(struct run *r, const char *name) {
+    on_reopen(name);
+    if (!r->args->drop_in) {
+        log_line(LOG_NOTICE, "signal name=%s action=reload", name);
+        control_want_reload(threads_control(r->threads));
+    }
+}
+
 static void on_level(const char *name, int change) {
     char line[128];
     log_set_level(log_level() + change);
@@ -142,6 +152,7 @@ static void on_level(const char *name, int change) {
 static void on_signal(struct run *r, const struct signal_row *row) {
     switch (row->action) {
     case SIGNAL_STOP: on_stop(r, row->name); break;
+    case SIGNAL_RELOAD: on_reload(r, row->name); break;
     case SIGNAL_REOPEN: on_reopen(row->name); break;
     case SIGNAL_LOUDER: on_level(row->name, 1); break;
     case SIGNAL_QUIETER: on_level(row->name, -1); break;
@@ -176,6 +187,7 @@ int run(const struct args *a, struct conf **conf, const struct conf_problems *pr
     } else if (!boot(&r, problems, why, sizeof why)) {
         rc = say_failed(a, why);
     } else {
+        conf_unref(&r.conf); /* a reload replaces it */
         daemon_up();
         serve(&r);
     }

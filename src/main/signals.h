@@ -6,6 +6,7 @@
 
 enum signal_action {
     SIGNAL_STOP,    /* drain; the second time: at once */
+    SIGNAL_RELOAD,  /* the configuration; run as nutcracker only the log */
     SIGNAL_REOPEN,  /* the log */
     SIGNAL_LOUDER,  /* log level + 1 */
     SIGNAL_QUIETER, /* log level - 1 */

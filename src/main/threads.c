@@ -20,7 +20,7 @@ struct thread {
 };
 
 struct threads {
-    struct conf *conf;
+    struct conf *conf; /* until all are made */
     struct shared shared;
     struct control *control;
     struct thread *v;
@@ -69,56 +69,62 @@ static uint64_t random_seed(void) {
     return seed;
 }
 
-static void shared_init(struct shared *s, const struct conf *conf, unsigned workers) {
+static void shared_init(struct shared *s, unsigned workers) {
     struct timeval now;
     gettimeofday(&now, NULL);
     *s = (struct shared){
-        .clients = mem_zalloc(conf->npools * sizeof *s->clients),
         .started_wall = (int64_t)now.tv_sec * 1000000 + now.tv_usec,
         .pid = (uint32_t)getpid(),
         .workers = workers,
     };
 }
 
-static bool add_worker(struct threads *t, struct listeners *listeners) {
+static bool add_worker(struct threads *t, const struct listeners *listeners) {
+    struct pool_start *starts = control_starts(t->control);
     struct worker_opts opts = {
         .index = t->n,
         .conf = t->conf,
-        .rings = control_rings(t->control),
+        .starts = starts,
         .shared = &t->shared,
         .control = control_mailbox(t->control),
         .seed = random_seed(),
     };
     struct worker *w = worker_new(&opts);
+    mem_free(starts);
     if (w == NULL) {
         return false;
     }
     t->v[t->n] = (struct thread){.all = t, .worker = w};
-    listeners_give(listeners, t->n, w);
+    listeners_give(listeners, t->conf, t->n, w);
     control_add_worker(t->control, w);
     t->n++;
     return true;
 }
 
-struct threads *threads_new(const struct threads_opts *opts, struct listeners *listeners) {
+struct threads *threads_new(const struct threads_opts *opts) {
     struct threads *t = mem_zalloc(sizeof *t);
     t->conf = conf_ref(opts->conf);
-    shared_init(&t->shared, t->conf, opts->workers);
+    shared_init(&t->shared, opts->workers);
     struct control_opts control = {
         .conf = t->conf,
         .shared = &t->shared,
         .stats = opts->stats,
-        .stats_fd = listeners->stats_fd,
+        .stats_fd = opts->listeners->stats_fd,
         .hostname = opts->hostname,
         .service = "nutcracker", /* what existing readers look for */
+        .listeners = opts->listeners,
+        .resolve = listeners_resolve,
     };
     t->control = control_new(&control);
     t->v = mem_zalloc(opts->workers * sizeof *t->v);
     bool ok = t->control != NULL;
     for (unsigned i = 0; ok && i < opts->workers; i++) {
-        ok = add_worker(t, listeners);
+        ok = add_worker(t, opts->listeners);
     }
-    if (!ok) {
+    if (ok) {
+        listeners_commit(opts->listeners, t->conf);
+        conf_unref(&t->conf); /* a reload replaces it */
+    } else {
         threads_free(&t);
     }
     return t;
@@ -167,7 +173,6 @@ void threads_free(struct threads **tp) {
     }
     control_free(&t->control);
     conf_unref(&t->conf);
-    mem_free(t->shared.clients);
     mem_free(t->v);
     mem_free(t);
 }

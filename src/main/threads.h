@@ -3,18 +3,18 @@
 #define KVMUX_MAIN_THREADS_H
 
 #include "admin/control.h"
-#include "main/listeners.h"
 
 struct threads_opts {
     struct conf *conf;
     unsigned workers;
     const struct addr *stats; /* as bound; outlives the threads */
     const char *hostname;
+    struct listeners *listeners; /* opened; outlive the threads */
 };
 
 struct threads;
 /* Control and workers, with their listeners; nothing runs yet. NULL: no descriptors. */
-struct threads *threads_new(const struct threads_opts *, struct listeners *);
+struct threads *threads_new(const struct threads_opts *);
 /* Lets the workers run. False: errno says why; those that run already are stopped by threads_free. */
 bool threads_start(struct threads *);
 struct control *threads_control(struct threads *);

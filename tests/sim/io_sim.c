@@ -562,6 +562,10 @@ static struct sim_listen *listen_of(int fd) {
     sim_fail("a listening descriptor that is not there: %d", fd);
 }
 
+void listen_discard(int fd) {
+    listen_of(fd)->used = false;
+}
+
 void listener_start(struct loop *l, struct listener *ln, const struct listener_ops *ops, int fd) {
     *ln = (struct listener){.loop = l, .ops = ops, .fd = fd};
     struct sim_listen *s = listen_of(fd);

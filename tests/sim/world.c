@@ -1,7 +1,8 @@
 /* world.c: starts the proxy as main does, turns its loops in some order, moves the clock. */
 #include "world.h"
 
-#include "admin/control.h"
+#include "admin/control_state.h"
+#include "core/mail.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "sim_int.h"
@@ -12,7 +13,7 @@
 
 struct world {
     struct world_opts opts;
-    struct conf *conf;
+    struct listeners listeners;
     struct shared shared;
     struct control *control;
     struct worker *workers[WORLD_WORKERS];
@@ -42,35 +43,33 @@ static bool no_names(const char *host, uint16_t port, struct addr *a, const char
     return false;
 }
 
-static void read_config(struct world *w) {
+static struct conf *read_config(const struct world *w, struct slice text, struct conf_problems *problems) {
+    struct conf *conf = conf_parse(w->opts.name, text, no_names, problems);
+    for (uint32_t i = 0; conf != NULL && i < conf->npools; i++) {
+        conf->pools[i].learn_commands = conf->pools[i].learn_commands && w->opts.learns;
+    }
+    return conf;
+}
+
+static struct conf *first_config(const struct world *w) {
     struct conf_problems problems = {0};
-    w->conf = conf_parse(w->opts.name, w->opts.config, no_names, &problems);
-    if (w->conf == NULL) {
+    struct conf *conf = read_config(w, w->opts.config, &problems);
+    if (conf == NULL) {
         for (uint32_t i = 0; i < problems.n; i++) {
             fprintf(stderr, "%s:%u:%u: %s\n", w->opts.name, problems.v[i].line, problems.v[i].column, problems.v[i].text);
         }
         sim_fail("the configuration was not taken");
     }
     conf_problems_fini(&problems);
-    for (uint32_t i = 0; i < w->conf->npools; i++) {
-        w->conf->pools[i].learn_commands = w->conf->pools[i].learn_commands && w->opts.learns;
-    }
+    return conf;
 }
 
-static void start_listening(struct world *w) {
-    for (uint32_t p = 0; p < w->conf->npools; p++) {
-        const struct conf_pool *pool = &w->conf->pools[p];
-        for (uint32_t i = 0; i < pool->nlistens; i++) {
-            int fds[WORLD_WORKERS];
-            struct bind_opts b = {.backlog = (int)pool->backlog, .share = w->n > 1};
-            if (listen_open(&pool->listens[i].addr, &b, fds, w->n) != REASON_NONE) {
-                sim_fail("cannot listen on %s", pool->listens[i].text);
-            }
-            for (uint32_t k = 0; k < w->n; k++) {
-                worker_listen(w->workers[k], p, fds[k]);
-            }
-        }
-    }
+bool world_reload(struct world *w, struct slice config) {
+    struct conf_problems problems = {0};
+    struct conf *conf = read_config(w, config, &problems);
+    bool ok = control_switch(w->control, &conf, &problems);
+    conf_problems_fini(&problems);
+    return ok;
 }
 
 struct world *world_new(const struct world_opts *opts) {
@@ -86,30 +85,39 @@ struct world *world_new(const struct world_opts *opts) {
     w->log = mem_zalloc(1);
     log_set_level(LOG_INFO);
     log_set_sink(keep_line, w);
-    read_config(w);
-    w->shared = (struct shared){.clients = mem_zalloc(w->conf->npools * sizeof(uint32_t)),
-                                .started_wall = SIM_WALL_START,
+    struct conf *conf = first_config(w);
+    struct addr none = {0};
+    char why[256];
+    if (!listeners_open(&w->listeners, conf, &none, w->n, why, sizeof why)) {
+        sim_fail("cannot listen on %s", why);
+    }
+    w->shared = (struct shared){.started_wall = SIM_WALL_START,
                                 .pid = 4711,
                                 .workers = w->n};
-    struct addr none = {0};
-    struct control_opts co = {.conf = w->conf,
+    struct control_opts co = {.conf = conf,
+                              .listeners = &w->listeners,
+                              .resolve = no_names,
                               .shared = &w->shared,
                               .stats = &none,
                               .stats_fd = -1,
                               .hostname = "sim",
                               .service = "nutcracker"};
     w->control = control_new(&co);
+    struct pool_start *starts = control_starts(w->control);
     for (uint32_t i = 0; i < w->n; i++) {
         struct worker_opts wo = {.index = i,
-                                 .conf = w->conf,
-                                 .rings = control_rings(w->control),
+                                 .conf = conf,
+                                 .starts = starts,
                                  .shared = &w->shared,
                                  .control = control_mailbox(w->control),
                                  .seed = opts->policy.seed * 64 + i};
         w->workers[i] = worker_new(&wo);
         control_add_worker(w->control, w->workers[i]);
+        listeners_give(&w->listeners, conf, i, w->workers[i]);
     }
-    start_listening(w);
+    mem_free(starts);
+    listeners_commit(&w->listeners, conf);
+    conf_unref(&conf);
     world_settle(w);
     return w;
 }
@@ -182,7 +190,7 @@ void world_free(struct world **wp) {
     if (!world_stopped(w)) {
         world_settle(w);
         world_drain(w);
-        world_advance(w, w->conf->drain_timeout * 1000 + 1000000);
+        world_advance(w, control_conf(w->control)->drain_timeout * 1000 + 1000000);
     }
     if (!world_stopped(w) || !w->all_stopped) {
         sim_fail("%s has not stopped after draining\n%s", world_stopped(w) ? "control" : "a worker", w->log);
@@ -190,17 +198,16 @@ void world_free(struct world **wp) {
     for (uint32_t i = 0; i < w->n; i++) {
         worker_free(&w->workers[i]);
     }
+    for (uint32_t p = 0; p < w->control->conf->npools; p++) {
+        if (w->control->pools[p]->clients != 0) {
+            sim_fail("pool %u has %u clients at the end", p, w->control->pools[p]->clients);
+        }
+    }
     control_free(&w->control);
     if (w->shared.buffer_bytes != 0) {
         sim_fail("shared->buffer_bytes is %llu at the end", (unsigned long long)w->shared.buffer_bytes);
     }
-    for (uint32_t p = 0; p < w->conf->npools; p++) {
-        if (w->shared.clients[p] != 0) {
-            sim_fail("shared->clients[%u] is %u at the end", p, w->shared.clients[p]);
-        }
-    }
-    mem_free(w->shared.clients);
-    conf_unref(&w->conf);
+    listeners_fini(&w->listeners);
     log_set_sink(NULL, NULL);
     mem_free(w->log);
     mem_free(w);
@@ -210,7 +217,7 @@ void world_free(struct world **wp) {
 /* ---- looking at it ---- */
 
 uint32_t world_pools(const struct world *w) {
-    return w->conf->npools;
+    return control_conf(w->control)->npools;
 }
 
 static int row_index(const struct metric_row *rows, uint32_t n, const char *name) {
@@ -232,8 +239,9 @@ static int server_index(const struct conf_pool *p, const char *name) {
 }
 
 bool world_metric(const struct world *w, const char *pool, const char *server, const char *name, int64_t *value) {
-    int p = pool != NULL ? conf_pool_by_name(w->conf, pool) : 0;
-    int s = p >= 0 && server != NULL ? server_index(&w->conf->pools[p], server) : 0;
+    const struct conf *conf = control_conf(w->control);
+    int p = pool != NULL ? conf_pool_by_name(conf, pool) : 0;
+    int s = p >= 0 && server != NULL ? server_index(&conf->pools[p], server) : 0;
     int row = pool == NULL     ? row_index(worker_metric_rows, WORKER_METRICS, name)
               : server == NULL ? row_index(pool_metric_rows, POOL_METRICS, name)
                                : row_index(server_metric_rows, SERVER_METRICS, name);
@@ -242,11 +250,15 @@ bool world_metric(const struct world *w, const char *pool, const char *server, c
     }
     *value = 0;
     for (uint32_t i = 0; i < w->n; i++) {
-        const struct worker *k = w->workers[i];
-        const uint64_t *v = pool == NULL     ? worker_block(k)->v
-                            : server == NULL ? worker_pool_block(k, (uint32_t)p)->v
-                                             : worker_server_block(k, (uint32_t)p, (uint32_t)s)->v;
-        *value += (int64_t)metric_get(&v[row]);
+        struct mail_view *view = worker_view(w->workers[i]);
+        const uint64_t *v = pool == NULL ? worker_block(w->workers[i])->v : NULL;
+        for (uint32_t k = 0; v == NULL && k < view->n; k++) {
+            const struct conf_pool *at = &conf->pools[p];
+            bool found = view->at[k].pool == at->id && view->at[k].server == (server == NULL ? 0 : at->servers[s].id);
+            v = found ? view->at[k].v : NULL;
+        }
+        *value += v != NULL ? (int64_t)metric_get(&v[row]) : 0;
+        mem_free(view);
     }
     return true;
 }
@@ -256,8 +268,9 @@ const char *world_log(const struct world *w) {
 }
 
 const struct addr *world_listen(const struct world *w, const char *pool) {
-    int p = pool == NULL ? 0 : conf_pool_by_name(w->conf, pool);
-    return p < 0 ? NULL : &w->conf->pools[p].listens[0].addr;
+    const struct conf *conf = control_conf(w->control);
+    int p = pool == NULL ? 0 : conf_pool_by_name(conf, pool);
+    return p < 0 ? NULL : &conf->pools[p].listens[0].addr;
 }
 
 size_t world_buffers(const struct world *w) {

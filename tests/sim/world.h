@@ -31,6 +31,8 @@ void world_settle(struct world *);
 void world_advance(struct world *, int64_t usec);
 /* One turn of everything; true when anything moved or could. */
 bool world_round(struct world *);
+/* Another configuration, as SIGHUP takes it. False: it was not taken, the log says why. */
+bool world_reload(struct world *, struct slice config);
 void world_drain(struct world *);
 bool world_stopped(const struct world *);
 /* Drains, waits for it, frees everything and looks for leaks. The peers must have let go of their connections. */

@@ -113,7 +113,7 @@ const struct proto *proto_by_id(enum proto_id id) {
 static struct conf_server server = {.name = (char *)"s", .address = (char *)"s:1", .addr = {.len = 2, .sa.bytes = {1}}};
 static struct conf_pool pool;
 static struct conf conf = {.pools = &pool, .npools = 1};
-static struct pool_block block;
+static struct control_pool control_pool, *control_pools[] = {&control_pool};
 static struct control control;
 static struct health h;
 
@@ -125,7 +125,7 @@ static int begin(void **state) {
     connects = rings = 0;
     sent_n = 0;
     send_room = sizeof sent;
-    block = (struct pool_block){0};
+    control_pool = (struct control_pool){0};
     pool = (struct conf_pool){
         .name = (char *)"p",
         .servers = &server,
@@ -135,7 +135,7 @@ static int begin(void **state) {
         .server_retry_timeout = 30000,
         .connect_timeout = 3000,
     };
-    control = (struct control){.conf = &conf, .pool_blocks = &block};
+    control = (struct control){.conf = &conf, .pools = control_pools};
     bufpool_init(&control.bufs);
     health_init(&h, &control, 0, 0);
     return 0;
@@ -205,11 +205,11 @@ static void test_episodes_eject(void **state) {
     failed(2000000, 3000000);
     assert_int_equal(h.state, HEALTH_EJECTED);
     assert_int_equal(rings, 1);
-    assert_true(block.v[POOL_server_ejects] == 1);
+    assert_true(control_pool.block.v[POOL_server_ejects] == 1);
     assert_true(h.ejected_at == 1003000000);
     failed(3000000, 3000001); /* others that notice later say nothing new */
     assert_int_equal(rings, 1);
-    assert_true(block.v[POOL_server_ejects] == 1);
+    assert_true(control_pool.block.v[POOL_server_ejects] == 1);
 }
 
 static void test_works_resets(void **state) {

@@ -18,14 +18,6 @@ struct worker {
     struct worker_block block;
 };
 
-const struct pool_block *worker_pool_block(const struct worker *w, uint32_t pool) {
-    return &w->pools[pool];
-}
-
-const struct server_block *worker_server_block(const struct worker *w, uint32_t pool, uint32_t server) {
-    return &w->servers[pool][server];
-}
-
 const struct worker_block *worker_block(const struct worker *w) {
     return &w->block;
 }
@@ -86,11 +78,11 @@ static void test_quote(void **state) {
 
 /* ---- json_stats ---- */
 
-static struct conf_server servers_a[] = {{.name = (char *)"127.0.0.1:6379"}, {.name = (char *)"s\"2"}};
-static struct conf_server servers_b[] = {{.name = (char *)"\xff"}};
+static struct conf_server servers_a[] = {{.id = 2, .name = (char *)"127.0.0.1:6379"}, {.id = 3, .name = (char *)"s\"2"}};
+static struct conf_server servers_b[] = {{.id = 5, .name = (char *)"\xff"}};
 static struct conf_pool pools[] = {
-    {.name = (char *)"alpha", .servers = servers_a, .nservers = 2},
-    {.name = (char *)"beta", .servers = servers_b, .nservers = 1},
+    {.id = 1, .name = (char *)"alpha", .servers = servers_a, .nservers = 2},
+    {.id = 4, .name = (char *)"beta", .servers = servers_b, .nservers = 1},
 };
 
 struct world {
@@ -98,28 +90,51 @@ struct world {
     struct shared shared;
     struct worker one, two;
     struct worker *workers[2];
-    struct health a[2], b[1];
-    struct health *health[2];
-    struct pool_block blocks[2];
+    struct mail_view *views[2];
+    struct control_server servers[3], *of_pools[3];
+    struct control_pool pools[2], *pools_at[2];
     struct control control;
 };
+
+static struct mail_view *view_of(const struct worker *w, bool older) {
+    struct mail_view *v = mem_zalloc(sizeof *v + 5 * sizeof v->at[0]);
+    const struct view_at all[] = {{1, 0, w->pools[0].v}, {1, 2, w->servers[0][0].v}, {1, 3, w->servers[0][1].v},
+                                  {4, 0, w->pools[1].v}, {4, 5, w->servers[1][0].v}};
+    for (uint32_t i = 0; i < 5; i++) { /* one of another configuration has other places, and does not know the newest server */
+        v->at[older ? 4 - i : i] = older && i == 2 ? (struct view_at){9, 9, NULL} : all[i];
+    }
+    v->n = 5;
+    return v;
+}
 
 static void world_init(struct world *w, uint32_t nworkers) {
     *w = (struct world){.conf = {.pools = pools, .npools = 2}};
     w->shared.started_wall = INT64_C(1795225689000001);
     w->workers[0] = &w->one;
     w->workers[1] = &w->two;
-    w->health[0] = w->a;
-    w->health[1] = w->b;
+    w->views[0] = view_of(&w->one, false);
+    w->views[1] = view_of(&w->two, true);
+    for (uint32_t i = 0; i < 3; i++) {
+        w->of_pools[i] = &w->servers[i];
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        w->pools[i].servers = &w->of_pools[2 * i];
+        w->pools_at[i] = &w->pools[i];
+    }
     w->control = (struct control){
         .opts = {.hostname = "host\\1", .service = "nutcracker", .stats_fd = -1},
         .conf = &w->conf,
         .shared = &w->shared,
         .workers = w->workers,
         .nworkers = nworkers,
-        .health = w->health,
-        .pool_blocks = w->blocks,
+        .views = w->views,
+        .pools = w->pools_at,
     };
+}
+
+static void world_fini(struct world *w) {
+    mem_free(w->views[0]);
+    mem_free(w->views[1]);
 }
 
 static char *stats(const struct world *w) {
@@ -194,6 +209,7 @@ static void test_shape(void **state) {
     eat(&at, "}}\n");
     assert_int_equal(*at, '\0');
     mem_free(text);
+    world_fini(&w);
 }
 
 /* Every worker's numbers, control's own, and a gauge below zero. */
@@ -208,7 +224,7 @@ static void test_sums(void **state) {
         w.two.pools[0].v[i] = 100 * i;
         pool.v[i] = 101 * i;
     }
-    w.blocks[0].v[POOL_server_ejects] = 7;
+    w.pools[0].block.v[POOL_server_ejects] = 7;
     pool.v[POOL_server_ejects] += 7;
     for (uint32_t i = 0; i < SERVER_METRICS; i++) {
         w.one.servers[0][0].v[i] = 3 * i;
@@ -218,7 +234,7 @@ static void test_sums(void **state) {
     w.one.servers[0][0].v[SERVER_in_queue] = (uint64_t)-5;
     w.two.servers[0][0].v[SERVER_in_queue] = 2;
     server.v[SERVER_in_queue] = (uint64_t)-3;
-    w.a[0].ejected_at = server.v[SERVER_server_ejected_at] = 1795225000000000u;
+    w.servers[0].health.ejected_at = server.v[SERVER_server_ejected_at] = 1795225000000000u;
     w.one.block.v[WORKER_total_connections] = 200;
     w.two.block.v[WORKER_total_connections] = 5;
     worker.v[WORKER_total_connections] = 205;
@@ -230,6 +246,7 @@ static void test_sums(void **state) {
     eat(&at, "\"127.0.0.1:6379\"");
     eat_server(&at, &server);
     mem_free(text);
+    world_fini(&w);
 }
 
 int main(void) {

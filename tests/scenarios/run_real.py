@@ -78,15 +78,16 @@ class Script:
     def __init__(self, path):
         self.path = path
         self.lines = open(path, encoding="utf-8").read().split("\n")
-        self.config, self.workers, self.sim_only, self.learns = [], 1, False, False
-        inside = False
+        self.configs, self.workers, self.sim_only, self.learns = {}, 1, False, False
+        inside = None
         for i, line in enumerate(self.lines):
-            if inside:
-                inside = line != "end"
-                if inside:
-                    self.config.append(line)
-            elif line == "config":
-                inside = True
+            if inside is not None:
+                if line == "end":
+                    inside = None
+                else:
+                    inside.append(line)
+            elif line == "config" or line.startswith("config "):
+                inside = self.configs.setdefault(line[7:], [])
             elif line.startswith("workers "):
                 self.workers = int(line.split()[1])
             elif line == "sim only":
@@ -216,6 +217,7 @@ class Run:
         self.script, self.folder = script, folder
         self.clients, self.servers, self.seen = {}, {}, {}
         self.proxy = None
+        self.ports = {}
         self.kvmux = kvmux
         self.line = 0
 
@@ -265,9 +267,8 @@ class Run:
 
     # -- the proxy
 
-    def start(self):
-        ports = {}
-        text = "\n".join(self.script.config) + "\n"
+    def write_config(self, name):
+        text = "\n".join(self.script.configs[name]) + "\n"
         if not self.script.learns:  # else one more connection would come to each server
             text = re.sub(r"(?m)^( +)redis: true$", r"\1redis: true\n\1learn_commands: false", text)
 
@@ -276,14 +277,29 @@ class Run:
             for s in self.servers.values():
                 if s.declared == old:
                     return "127.0.0.1:%d" % s.port
-            if old not in ports:
-                ports[old] = free_port()
-            return "127.0.0.1:%d" % ports[old]
+            if old not in self.ports:
+                self.ports[old] = free_port()
+            return "127.0.0.1:%d" % self.ports[old]
 
         text = re.sub(r"127\.0\.0\.1:(\d+)", port, text)
-        self.listens = dict(re.findall(r"(?m)^(\w+):\s*\n(?:  .*\n)*?  listen: 127\.0\.0\.1:(\d+)", text))
         conf = os.path.join(self.folder, "kvmux.yml")
         open(conf, "w", encoding="utf-8").write(text)
+        return conf, dict(re.findall(r"(?m)^(\w+):\s*\n(?:  .*\n)*?  listen: \[?127\.0\.0\.1:(\d+)", text))
+
+    def do_reload(self, words):
+        def outcomes():
+            text = self.log_text()
+            return text.count("reload_done ") + text.count("reload_failed ")
+        before, refused = outcomes(), words[2:] == ["refused"]
+        listens = self.write_config("" if words[1] == "first" else words[1])[1]
+        self.listens = self.listens if refused else listens
+        self.proxy.send_signal(signal.SIGHUP)
+        self.until(lambda: outcomes() > before, "the reload has no outcome")
+        if (("reload_failed " in self.log_text().split("action=reload\n")[-1]) != refused):
+            raise Failed("the configuration was %staken" % ("" if refused else "not "))
+
+    def start(self):
+        conf, self.listens = self.write_config("")
         self.log = os.path.join(self.folder, "log")
         self.stats = free_port()
         self.proxy = subprocess.Popen([self.kvmux, "-c", conf, "-o", self.log, "-v", "6", "-a", "127.0.0.1", "-s",
@@ -443,6 +459,8 @@ class Run:
                     raise Failed("this was logged")
             else:
                 self.until(lambda: words[1].decode() in self.log_text(), lambda: "not logged:\n" + self.log_text())
+        elif verb == "reload":
+            self.do_reload(words)
         elif verb == "drain":
             self.proxy.send_signal(signal.SIGTERM)
         elif verb == "stopped":

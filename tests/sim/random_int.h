@@ -118,6 +118,8 @@ struct rnd {
     uint32_t other_db, db;
     bool rotate; /* pops may name keys of several servers */
     bool owned; /* a key has one server: not `random` */
+    bool reloads; /* the configuration changes meanwhile */
+    const char *config; /* the first one */
     bool changes; /* clients change their profile */
     bool binary;  /* some clients speak memcached's binary protocol */
     struct rnd_listeners *listen; /* NULL: nobody listens to channels */
@@ -184,5 +186,8 @@ void rnd_more_failed(struct rnd_client *, const struct want *);
 static inline uint32_t rnd_client_waiting(const struct rnd_client *c) {
     return c->last - c->first;
 }
+
+/* random_reload.c: another configuration, or the first one again. */
+void rnd_reload(struct rnd *, bool first);
 
 #endif

@@ -305,6 +305,9 @@ static enum got judge_page(struct rnd_client *c, struct reader *rd, const struct
 }
 
 static void ask_size(struct rnd *r, struct rnd_client *c) {
+    if (r->reloads) {
+        return; /* how many servers there will be is open */
+    }
     rnd_make_command(c, "DBSIZE", 0);
     rnd_want(c, WANT_COUNT, 0, r->nservers);
 }

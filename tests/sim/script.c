@@ -156,13 +156,13 @@ static char *read_all(const char *path) {
     return p;
 }
 
-static uint32_t read_config(struct script *s, uint32_t i) {
+static uint32_t read_config(struct script *s, uint32_t i, char **config, size_t *len) {
     for (i++; i < s->n && strcmp(s->lines[i], "end") != 0; i++) {
         size_t n = strlen(s->lines[i]);
-        s->config = mem_realloc(s->config, s->config_len + n + 2);
-        memcpy(s->config + s->config_len, s->lines[i], n);
-        s->config_len += n;
-        s->config[s->config_len++] = '\n';
+        *config = mem_realloc(*config, *len + n + 2);
+        memcpy(*config + *len, s->lines[i], n);
+        *len += n;
+        (*config)[(*len)++] = '\n';
         s->lines[i] = s->lines[i] + n; /* nothing left for the run */
     }
     if (i == s->n) {
@@ -177,7 +177,14 @@ static void read_head(struct script *s) {
         char *l = s->lines[i];
         if (strcmp(l, "config") == 0) {
             l[0] = 0;
-            i = read_config(s, i);
+            i = read_config(s, i, &s->config, &s->config_len);
+        } else if (strncmp(l, "config ", 7) == 0) {
+            struct script_config *c = mem_zalloc(sizeof *c);
+            snprintf(c->name, sizeof c->name, "%s", l + 7);
+            c->next = s->others;
+            s->others = c;
+            l[0] = 0;
+            i = read_config(s, i, &c->text, &c->len);
         } else if (strncmp(l, "workers ", 8) == 0) {
             s->workers = (uint32_t)atoi(l + 8);
             l[0] = 0;
@@ -229,5 +236,11 @@ void script_free(struct script **sp) {
     mem_free(s->text);
     mem_free(s->lines);
     mem_free(s->config);
+    while (s->others != NULL) {
+        struct script_config *c = s->others;
+        s->others = c->next;
+        mem_free(c->text);
+        mem_free(c);
+    }
     mem_free(s);
 }

@@ -4,6 +4,14 @@
 
 #include "sim_net.h"
 
+/* `config NAME`: what `reload NAME` takes. */
+struct script_config {
+    char name[24];
+    char *text;
+    size_t len;
+    struct script_config *next;
+};
+
 struct script {
     char *path;
     char *text;   /* the whole file; lines end in NUL */
@@ -11,6 +19,7 @@ struct script {
     uint32_t n;
     char *config;
     size_t config_len;
+    struct script_config *others;
     uint32_t workers;
     bool cuts;      /* re-run with cuts and short writes */
     bool seeds;     /* re-run with shuffled events */

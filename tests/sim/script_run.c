@@ -422,6 +422,22 @@ static void do_log(struct run *r) {
     }
 }
 
+/* "reload NAME [refused]" */
+static void do_reload(struct run *r) {
+    const struct script_config first = {.text = r->script->config, .len = r->script->config_len};
+    const struct script_config *c = token_is(r->l, 1, "first") ? &first : r->script->others;
+    while (c != NULL && c != &first && strcmp(c->name, word(r, 1)) != 0) {
+        c = c->next;
+    }
+    if (c == NULL) {
+        fail(r, "no such config");
+    }
+    bool refused = token_is(r->l, 2, "refused");
+    if (world_reload(r->world, slice(c->text, c->len)) == refused) {
+        fail(r, refused ? "the configuration was taken" : "the configuration was not taken");
+    }
+}
+
 static void do_statement(struct run *r) {
     if (token_is(r->l, 0, "client")) {
         do_client(r);
@@ -435,6 +451,8 @@ static void do_statement(struct run *r) {
         do_log(r);
     } else if (token_is(r->l, 0, "resolve")) {
         do_resolve(r);
+    } else if (token_is(r->l, 0, "reload")) {
+        do_reload(r);
     } else if (token_is(r->l, 0, "drain")) {
         world_drain(r->world);
     } else if (token_is(r->l, 0, "stopped")) {

@@ -819,6 +819,21 @@ class Proxy:
         with open(self.conf, "w", encoding="utf-8", errors="surrogateescape") as f:
             f.write(yaml_text(self.pools))
 
+    def reload(self, pools, taken=True):
+        """Another file with these pools, which listen where they did, and SIGHUP; returns when it is in use, or refused."""
+        def outcomes():
+            text = self.log_text()
+            return text.count(" reload_done "), text.count(" reload_failed ")
+        before = outcomes()
+        self.pools = {n: dict(p) for n, p in pools.items()}
+        self.fixed = True
+        for name in pools:
+            self.listens.setdefault(name, (HOST, free_port()))
+        self.write_conf()
+        self.proc.signal(signal.SIGHUP)
+        wait_until(lambda: outcomes() != before, "an outcome of the reload")
+        assert outcomes() == (before[0] + taken, before[1] + (not taken)), self.log_text()[-2000:]
+
     def argv(self):
         argv = [self.binary(), "-c", self.conf, "-o", self.log, "-s", str(self.stats_port), "-a", HOST]
         if self.kind == "kvmux" and self.threads and "--threads" not in self.flags:

@@ -37,6 +37,18 @@ static struct channel_at *place_of(const struct feed *f, struct channel *ch) {
     return &ch->at[f->server->index];
 }
 
+/* The channel behind this one, of whatever kind; NULL: the first. NULL when there are no more. */
+static struct channel *next_channel(const struct feed *f, const struct channel *ch) {
+    const struct strmap_entry *last = ch != NULL ? &ch->entry : NULL;
+    for (unsigned k = ch != NULL ? ch->kind : 0; k < CHANNEL_KINDS; k++, last = NULL) {
+        struct strmap_entry *e = strmap_next(&f->set->maps[k], last);
+        if (e != NULL) {
+            return CONTAINER_OF(e, struct channel, entry);
+        }
+    }
+    return NULL;
+}
+
 void feed_ask(struct feed *f, struct channel *ch, bool on, struct subscriber *waits) {
     struct pool *pool = f->set->pool;
     if (f->uplink == NULL) {
@@ -58,13 +70,9 @@ void feed_ask(struct feed *f, struct channel *ch, bool on, struct subscriber *wa
 /* What clients listen to and the server does not send: all of it, when the feed is new. */
 static void ask_missing(struct feed *f) {
     f->refused = false;
-    for (unsigned k = 0; k < CHANNEL_KINDS; k++) {
-        const struct strmap *map = &f->set->maps[k];
-        for (struct strmap_entry *e = strmap_next(map, NULL); e != NULL; e = strmap_next(map, e)) {
-            struct channel *ch = CONTAINER_OF(e, struct channel, entry);
-            if (ch->nlisteners > 0 && !place_of(f, ch)->on && place_of(f, ch)->asked == 0) {
-                feed_ask(f, ch, true, NULL);
-            }
+    for (struct channel *ch = next_channel(f, NULL); ch != NULL; ch = next_channel(f, ch)) {
+        if (ch->nlisteners > 0 && !place_of(f, ch)->on && place_of(f, ch)->asked == 0) {
+            feed_ask(f, ch, true, NULL);
         }
     }
 }
@@ -198,13 +206,9 @@ void feed_lost(struct uplink *u, enum reason why) {
     u->feed = NULL;
     u->profile->feeds--;
     f->uplink = NULL;
-    for (unsigned k = 0; k < CHANNEL_KINDS; k++) {
-        const struct strmap *map = &set->maps[k];
-        for (struct strmap_entry *e = strmap_next(map, NULL); e != NULL; e = strmap_next(map, e)) {
-            struct channel *ch = CONTAINER_OF(e, struct channel, entry);
-            lost += place_of(f, ch)->on;
-            place_of(f, ch)->on = false;
-        }
+    for (struct channel *ch = next_channel(f, NULL); ch != NULL; ch = next_channel(f, ch)) {
+        lost += place_of(f, ch)->on;
+        place_of(f, ch)->on = false;
     }
     while (f->asks.head != NULL) {
         ask_end(f, why, slice(NULL, 0));

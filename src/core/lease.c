@@ -123,19 +123,14 @@ struct server *lease_server(const struct client *c) {
 
 /* Keeps the request in mind, in the form that servers get. */
 static void lease_note(struct lease *l, const struct msg *m) {
-    struct pool *pool = l->client->pool;
     struct rope rope = {0};
-    struct out out = {&rope, &l->client->stage};
-    pool->back->build(m, NULL, NULL, 0, &out);
-    size_t n = rope_len(&rope);
-    if (l->nnoted + n > NOTED_MAX) {
+    struct slice bytes = pool_words(l->client->pool, &l->client->stage, m, &rope);
+    if (l->nnoted + bytes.n > NOTED_MAX) {
         l->vague = true;
     } else {
-        struct buf *b;
-        struct slice bytes = rope_flat(&rope, &pool->worker->bufs, &b);
-        l->noted = mem_realloc(l->noted, l->nnoted + n);
-        memcpy(l->noted + l->nnoted, bytes.p, n);
-        l->nnoted += n;
+        l->noted = mem_realloc(l->noted, l->nnoted + bytes.n);
+        memcpy(l->noted + l->nnoted, bytes.p, bytes.n);
+        l->nnoted += bytes.n;
     }
     rope_fini(&rope);
 }

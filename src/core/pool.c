@@ -92,6 +92,13 @@ enum reason pool_denies(const struct pool *p, const struct msg *m) {
     return REASON_NONE;
 }
 
+struct slice pool_words(struct pool *p, struct stage *stage, const struct msg *m, struct rope *rope) {
+    struct out out = {rope, stage};
+    struct buf *b;
+    p->back->build(m, NULL, NULL, 0, &out);
+    return rope_flat(rope, &p->worker->bufs, &b);
+}
+
 void pool_set_ring(struct pool *p, struct ring *ring) {
     ring_unref(&p->ring);
     p->ring = ring;

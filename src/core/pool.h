@@ -57,6 +57,9 @@ static inline int64_t pool_patience(const struct pool *p) {
     return p->timeout > 0 ? p->timeout : p->conf->connect_timeout * 1000;
 }
 
+/* The request as servers get it, in one piece that `rope`, empty until now, holds. */
+struct slice pool_words(struct pool *, struct stage *, const struct msg *, struct rope *);
+
 void pool_set_ring(struct pool *, struct ring *); /* takes the reference */
 void pool_set_learned(struct pool *, struct book *, const char *version); /* takes the reference */
 

@@ -338,10 +338,7 @@ void rotation_heard(struct fan *f) {
 static struct rotation *rotation_new(struct req *r, const struct msg *m) {
     struct pool *pool = r->pool;
     struct rope rope = {0};
-    struct out out = {&rope, &r->client->stage};
-    pool->back->build(m, NULL, NULL, 0, &out);
-    struct buf *b;
-    struct slice bytes = rope_flat(&rope, &pool->worker->bufs, &b);
+    struct slice bytes = pool_words(pool, &r->client->stage, m, &rope);
     struct rotation *t = mem_zalloc(sizeof *t + bytes.n);
     int64_t limit = pool->front->waits->limit(m), now = worker_now(pool->worker);
     /* unclear: a server says at the first look what is wrong with it */

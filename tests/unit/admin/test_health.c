@@ -147,6 +147,11 @@ static int end(void **state) {
     return 0;
 }
 
+static void again(void) {
+    end(NULL);
+    begin(NULL);
+}
+
 static void failed(int64_t opened_at, int64_t at) {
     now = at > now ? at : now;
     struct mail_health m = {.reason = REASON_REFUSED, .opened_at = opened_at, .at = at};
@@ -264,7 +269,7 @@ static void test_probe_greets(void **state) {
         bool alive;
     } rows[] = {{"GG", true}, {"GE", true}, {"GL", false}, {"EG", false}, {"LG", false}, {"?", false}, {"G?", false}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        begin(NULL);
+        again();
         pool.redis_auth = (char *)"secret";
         eject();
         fire();
@@ -280,7 +285,7 @@ static void test_probe_greets(void **state) {
 /* However a probe fails: closed, and tried again later. */
 static void test_probe_fails(void **state) {
     for (int how = 0; how < 6; how++) {
-        begin(NULL);
+        again();
         eject();
         connect_why = how == 0 ? REASON_REFUSED : REASON_NONE;
         send_room = how == 1 ? 3 : sizeof sent;

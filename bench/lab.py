@@ -312,15 +312,15 @@ class Lab:
             if target.direct:
                 self.servers_to(LOAD_CPU)
 
-    def settle(self, target, seconds=10):
-        """Until target and servers have done what they still had to do."""
+    def settle(self, target, seconds=10, calm=3):
+        """Until target and servers have done what they still had to do: they used hardly any CPU time several times in a row."""
         pids = [p.pid for p in self.running] + ([target.proc.pid] if target.proc else [])
-        end = time.time() + seconds
-        while time.time() < end:
-            before = sum(map(cpu_seconds, pids))
-            time.sleep(0.05)
-            if sum(map(cpu_seconds, pids)) - before < 0.002:
-                return
+        end, seen = time.time() + seconds, 0
+        used = sum(map(cpu_seconds, pids))
+        while seen < calm and time.time() < end:
+            time.sleep(0.03)
+            before, used = used, sum(map(cpu_seconds, pids))
+            seen = seen + 1 if used - before < 0.001 else 0
 
     def servers_to(self, *cpus):
         for p in self.running:

@@ -78,13 +78,18 @@ static void idle_touch(struct conn *cs, int n) {
 
 static void run(struct conn *cs, int n) {
     uint64_t until = now_ns() + (uint64_t)(opts.warm * 1e9);
+    if (opts.warm <= 0) { /* what is sent first counts, too */
+        measure_begin();
+    }
     for (int i = 0; i < n; i++) {
         conn_send(&cs[i], epoll, opts.depth, now_ns());
     }
     while (now_ns() < until && !measure_stop) {
         turn(until, true);
     }
-    measure_begin();
+    if (!measuring()) {
+        measure_begin();
+    }
     until = now_ns() + (uint64_t)(opts.secs * 1e9);
     while (now_ns() < until && !measure_stop && tally.lost < (uint64_t)n &&
            (opts.max_requests == 0 || measured() < opts.max_requests)) {

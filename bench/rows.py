@@ -28,7 +28,7 @@ SCENARIOS = {
     "get-1000-p1": row("GET, 1,000 clients", clients=1000, cpu=0.62, rate=1.35),
     "get-1000-p16": row("GET, 1,000 clients, pipeline 16", clients=1000, depth=16, cpu=0.13, rate=3.3, p99=0.5),
     # one turn of all clients takes nutcracker most of a second
-    "get-1000-p64": row("GET, 1,000 clients, pipeline 64", clients=1000, depth=64, rate=10, p99=0.2, weight=2),
+    "get-1000-p64": row("GET, 1,000 clients, pipeline 64", clients=1000, depth=64, rate=10, p99=0.2, weight=3),
     "mget-10": row("MGET of 10 keys", keys=10, cpu=0.63),
     "mget-100": row("MGET of 100 keys", keys=100, cpu=0.43),
     "get-16k": row("GET, 16 KiB values", value=16384, keyspace=2000, cpu=0.66),

@@ -46,8 +46,8 @@ def many(the_lab, targets, a):
                     the_lab.settle(t)  # it connects to 4,096 servers and asks what they know
                     if pools > 1:
                         starts.append(t.start_seconds)
-                    seen["few", pools] = the_lab.load(t, s, a.seconds, idle=9950)
-                    seen["all", pools] = the_lab.load(t, dict(s, clients=10000), a.seconds, warm=0.5)
+                    seen["few", pools] = the_lab.load(t, s, a.seconds, warm=1, idle=9950)  # all are accepted by then
+                    seen["all", pools] = the_lab.load(t, dict(s, clients=10000), a.seconds, warm=1)
                 finally:
                     t.stop()
                     lab.stop(the_lab.running)

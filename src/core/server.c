@@ -231,6 +231,9 @@ static struct uplink *server_open(struct profile *p, uint32_t slot, enum reason 
 /* Of what is queued: channels that feeds have not asked for yet. There may be many, and nobody's request stands behind them. */
 static __attribute__((noinline)) uint64_t server_asks(const struct server *s) {
     uint64_t n = 0;
+    if (s->keeps != NULL) { /* removed: it has no feeds, and its place is another one's */
+        return 0;
+    }
     LIST_EACH(&s->pool->channel_sets, l) {
         const struct uplink *u = CONTAINER_OF(l, struct channels, link)->feeds[s->index]->uplink;
         n += u != NULL ? u->nsend : 0;

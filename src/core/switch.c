@@ -240,10 +240,14 @@ static void pool_leave(struct pool *p, struct conf *old) {
     }
 }
 
-static void worker_make_room(struct worker *w) {
+/* For the pools of before, which are still asked while they change, and for those to come. */
+static void make_room(struct worker *w, const struct conf *now) {
     uint32_t most = 0;
     for (uint32_t i = 0; i < w->npools; i++) {
         most = w->pools[i]->nservers > most ? w->pools[i]->nservers : most;
+    }
+    for (uint32_t i = 0; i < now->npools; i++) {
+        most = now->pools[i].nservers > most ? now->pools[i].nservers : most;
     }
     worker_size_group(w, most);
 }
@@ -251,6 +255,7 @@ static void worker_make_room(struct worker *w) {
 static void switch_pools(struct worker *w, const struct mail_conf *m, struct conf *old) {
     struct conf *now = m->conf;
     struct pool **pools = mem_alloc(now->npools * sizeof *pools);
+    make_room(w, now);
     for (uint32_t i = 0; i < now->npools; i++) {
         struct pool *p = take_pool(w, now->pools[i].id);
         pools[i] = p;
@@ -264,7 +269,6 @@ static void switch_pools(struct worker *w, const struct mail_conf *m, struct con
     uint32_t nbefore = w->npools;
     w->pools = pools;
     w->npools = now->npools;
-    worker_make_room(w);
     for (uint32_t i = 0; i < nbefore; i++) {
         if (before[i] != NULL) {
             pool_leave(before[i], old);

@@ -10,7 +10,7 @@ static void send_part(struct fan *f, uint32_t i, struct server *s, struct buf *b
     struct req *part = f->parts[i].req;
     struct pool *pool = s->pool;
     enum reason why;
-    struct lease *l = lease_new(NULL, s, part->profile, &why);
+    struct lease *l = lease_new(NULL, s, part->profile, LEASE_WAITS, &why);
     if (l == NULL) {
         req_fail(part, why);
         return;

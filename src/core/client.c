@@ -8,6 +8,7 @@
 #include "core/runs.h"
 #include "core/subscriber.h"
 #include "core/txn.h"
+#include "core/upload.h"
 #include "core/worker_state.h"
 
 #define LINGER_USEC 1000000
@@ -70,6 +71,7 @@ void client_finish(struct client *c, enum reason why) {
     if (c->state == CLIENT_OPEN || c->state == CLIENT_EOF) {
         c->state = CLIENT_CLOSING;
         c->why = (uint8_t)why;
+        upload_cut(c);
         client_wake(c);
     }
 }
@@ -92,6 +94,37 @@ static void client_left(struct client *c) {
     }
 }
 
+/* A request is not here whole. Returns what of it was taken all the same. */
+static __attribute__((noinline)) size_t client_more(struct client *c, struct buf *b, struct slice in, struct msg *m) {
+    struct parser before = c->parser;
+    size_t need = (size_t)m->need, used = 0;
+    if (need == 0) {
+        return 0;
+    }
+    if (!upload_offered(c, in, m)) {
+        stream_need(&c->stream, need);
+    } else if (client_owed(c)) {
+        c->parser = before;
+        client_pause(c); /* until everything earlier is answered */
+    } else {
+        c->last = m->cmd;
+        c->read_at = client_clock(worker_now(worker_of(c)));
+        metric_add(&c->pool->stats.v[POOL_client_requests], 1);
+        used = upload_begin(c, b, m);
+    }
+    return used;
+}
+
+/* More of a large request. */
+static size_t client_upload(struct client *c, struct slice in) {
+    enum parse_rc rc;
+    size_t n = upload_recv(c, in, &rc);
+    if (rc == PARSE_BAD) {
+        client_refuse(c, &worker_of(c)->msg);
+    }
+    return n;
+}
+
 static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
     struct msg *m = &worker_of(c)->msg;
@@ -107,7 +140,13 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     }
     while (used < in.n && c->state == CLIENT_OPEN) {
         if (UNLIKELY(client_full(c))) {
-            if (client_blocked(c) && in.n - used < UNREAD_MAX) {
+            if (c->upload != NULL) {
+                size_t n = client_upload(c, slice(in.p + used, in.n - used));
+                used += n;
+                if (n > 0) {
+                    continue;
+                }
+            } else if (client_blocked(c) && in.n - used < UNREAD_MAX) {
                 c->unread = true; /* read on, so that its going away is seen while it waits */
             } else {
                 client_pause(c);
@@ -118,8 +157,10 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         struct slice rest = slice(in.p + used, in.n - used);
         enum parse_rc rc = c->front->parse_req(&c->parser, rest, m);
         if (rc == PARSE_MORE) {
-            if (m->need > 0) {
-                stream_need(&c->stream, (size_t)m->need);
+            size_t n = client_more(c, b, rest, m);
+            used += n;
+            if (n > 0) {
+                continue;
             }
             break;
         }
@@ -160,6 +201,7 @@ static void client_on_eof(struct stream *s) {
     } else if (c->state == CLIENT_OPEN) {
         c->state = CLIENT_EOF;
         c->why = REASON_EOF;
+        upload_cut(c);
         client_wake(c);
     }
 }
@@ -400,7 +442,7 @@ void client_drain(struct client *c, enum reason why) {
 static void client_log(const struct client *c, enum reason why) {
     struct worker *w = worker_of(c);
     if (why == REASON_SLOW_READER || why == REASON_CUT_SHORT || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST ||
-        why == REASON_REMOVED) {
+        why == REASON_REMOVED || why == REASON_SLOW_SENDER) {
         if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
             char peer[ADDR_TEXT_MAX];
             log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",
@@ -431,6 +473,7 @@ void client_close(struct client *c, enum reason why) {
         struct req *r = CONTAINER_OF(queue_pop(&c->fifo), struct req, client_link);
         req_unlink_client(r);
     }
+    upload_drop(c);
     lease_drop(c);
     subscriber_free(c);
     stage_release(&c->stage);

@@ -29,6 +29,7 @@ struct client {
     struct session session;
     struct txn *txn; /* NULL: not in a transaction (txn.h) */
     struct lease *lease; /* NULL: it has no uplink of its own (lease.h) */
+    struct upload *upload; /* a large request that is on its way (upload.h); NULL: none */
     struct subscriber *sub; /* NULL: it never listened to a channel (subscriber.h) */
     uint64_t wrote;      /* the servers that it wrote through: a bit for index % 64 (apart.h) */
     size_t bytes;    /* of requests in flight and replies waiting */
@@ -43,7 +44,7 @@ struct client {
     bool blocked : 1; /* the socket is full: on_room follows */
     bool eof : 1;     /* the peer's FIN was seen */
     bool refused : 1; /* turned away: one too many */
-    bool waiting : 1; /* is not read until a request of it ends: greet.h, txn.h, lease.h, subscriber.h, survey.h */
+    bool waiting : 1; /* is not read until a request of it ends: greet.h, txn.h, lease.h, upload.h, subscriber.h, survey.h */
     bool unread : 1;  /* bytes came meanwhile */
     bool parked : 1;  /* a request of it waits on connections apart, perhaps for ever (apart.h) */
     uint8_t why;     /* enum reason. CLOSING, LINGER and BROKEN: for the statistics and the log */

@@ -8,6 +8,7 @@
 #include "core/subscriber.h"
 #include "core/survey.h"
 #include "core/txn.h"
+#include "core/upload.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -135,6 +136,9 @@ static bool dispatch_local(struct client *c, struct req *r, const struct msg *m)
 /* Requests that concern what the client has going on: a connection of its own, a transaction, channels. */
 static void dispatch_state(struct req *r, struct buf *b, const struct msg *m) {
     switch (m->route) {
+    case ROUTE_LARGE:
+        upload_take(r, b, m);
+        return;
     case ROUTE_LEASE:
         lease_block(r, b, m);
         return;

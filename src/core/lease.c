@@ -6,13 +6,14 @@
 #include "core/rotation.h"
 #include "core/server.h"
 #include "core/uplink.h"
+#include "core/upload.h"
 #include "core/worker_state.h"
 
 #define NOTED_MAX 65536
 
 /* A free leased uplink of the profile, or a new one. NULL, and why. */
-static struct uplink *lease_uplink(struct server *s, uint64_t profile, enum reason *why) {
-    struct uplink *u = server_lease(s, profile, why);
+static struct uplink *lease_uplink(struct server *s, uint64_t profile, enum lease_kind kind, enum reason *why) {
+    struct uplink *u = server_lease(s, profile, kind, why);
     if (u != NULL) {
         ASSERT(u->lease == NULL && u->leased);
         list_remove(&u->link);
@@ -21,9 +22,9 @@ static struct uplink *lease_uplink(struct server *s, uint64_t profile, enum reas
     return u;
 }
 
-struct lease *lease_new(struct client *c, struct server *s, uint64_t profile, enum reason *why) {
+struct lease *lease_new(struct client *c, struct server *s, uint64_t profile, enum lease_kind kind, enum reason *why) {
     ASSERT(c == NULL || c->lease == NULL);
-    struct uplink *u = lease_uplink(s, profile, why);
+    struct uplink *u = lease_uplink(s, profile, kind, why);
     if (u == NULL) {
         return NULL;
     }
@@ -90,7 +91,7 @@ void lease_lost(struct uplink *u) {
 }
 
 struct uplink *lease_take(struct client *c, struct server *s, enum reason *why) {
-    struct lease *l = lease_new(c, s, session_profile(&c->session), why);
+    struct lease *l = lease_new(c, s, session_profile(&c->session), LEASE_WAITS, why);
     if (l == NULL) {
         return NULL;
     }
@@ -107,6 +108,10 @@ void lease_yield(struct client *c) {
 
 void lease_settle(struct client *c) {
     c->waiting = false;
+    if (c->upload != NULL) {
+        upload_settle(c);
+        return;
+    }
     if (c->unread) {
         stream_pause(&c->stream); /* what lies unread comes before its FIN; client_flushed resumes */
     }
@@ -202,7 +207,7 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
     }
     if (c->lease != NULL && lease_server(c) != s) {
         req_fail(r, REASON_LEASED); /* it watches keys elsewhere */
-    } else if (c->lease == NULL && lease_new(c, s, session_profile(&c->session), &why) == NULL) {
+    } else if (c->lease == NULL && lease_new(c, s, session_profile(&c->session), LEASE_WAITS, &why) == NULL) {
         req_fail(r, why);
     } else {
         c->lease->blocked = true;
@@ -227,7 +232,7 @@ void lease_watch(struct req *r, struct buf *b, const struct msg *m) {
     } else if (c->lease != NULL && lease_server(c) != s) {
         why = REASON_CROSS_SLOT;
     } else if (c->lease == NULL) {
-        lease_new(c, s, session_profile(&c->session), &why);
+        lease_new(c, s, session_profile(&c->session), LEASE_WAITS, &why);
     }
     if (c->lease == NULL || c->lease->uplink == NULL || lease_server(c) != s) {
         req_fail(r, why);

@@ -1,24 +1,27 @@
 /* lease.h: a connection of its own for a client, as long as it needs one: for a command that waits at the server, and from
- * WATCH to EXEC; or for one part of a request that goes to several servers (apart.h).
+ * WATCH to EXEC; or for one part of a request that goes to several servers (apart.h), or for a large request (upload.h).
  *
  * The second mutual link between a client and an uplink, beside req: each side clears it when it goes. While a command waits,
  * the client is not read, as a server does not read a blocked client. A client that leaves has its leased uplink closed, so
- * that the server gives nothing to somebody who is gone. Leased uplinks are counted per server (`server_leases`), kept when
+ * that the server gives nothing to somebody who is gone. Leased uplinks are counted per server (`server_leases`; for large requests
+ * `server_uploads`), kept when
  * they are free, and closed when nobody took them for a minute. One worker. */
 #ifndef KVMUX_CORE_LEASE_H
 #define KVMUX_CORE_LEASE_H
 
 #include "core/req.h"
+#include "core/server.h"
 
 struct buf;
 struct client;
 struct msg;
-struct server;
 struct uplink;
+struct upload;
 
 struct lease {
-    struct client *client; /* NULL: a part has it */
+    struct client *client; /* NULL: a part or an upload has it */
     struct uplink *uplink; /* NULL: it died; the client has still to be told */
+    struct upload *upload; /* a large request that it is for, or that the client sends meanwhile (upload.h); NULL: none */
     bool watching;         /* stays after the reply */
     bool blocked;          /* a command waits at the server, for as long as it says itself */
     bool vague;            /* `noted` does not have all of it */
@@ -27,7 +30,7 @@ struct lease {
 };
 
 /* Takes a free leased uplink of the profile, or a new one; a client's becomes its lease. NULL, and why. */
-struct lease *lease_new(struct client *, struct server *, uint64_t profile, enum reason *why);
+struct lease *lease_new(struct client *, struct server *, uint64_t profile, enum lease_kind, enum reason *why);
 /* The uplink is free for others, unless it still owes a reply: then nobody gets it. */
 void lease_free(struct lease **);
 /* Sends a command that may wait to the server of its keys. */

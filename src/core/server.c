@@ -28,6 +28,7 @@ void server_init(struct server *s, struct pool *pool, uint32_t index) {
     profile_init(&s->base, s, pool->base_profile, (uint32_t)pool->conf->server_connections);
     list_init(&s->others);
     list_init(&s->leases);
+    list_init(&s->uploads);
     list_init(&s->suspects);
     list_init(&s->aside);
     if (s->conf->addr.len > 0) {
@@ -179,7 +180,7 @@ bool server_upkeep(struct server *s) {
             profile_close_idle(p);
         }
     }
-    return more || s->nothers > 0 || s->nleases > 0 || s->naside > 0;
+    return more || s->nothers > 0 || !list_empty(&s->leases) || s->naside > 0;
 }
 
 /* Does this client still wait for something on an uplink of this server that is in no slot? A reply that arrives does not count:
@@ -292,30 +293,35 @@ static struct uplink *server_open_apart(struct server *s, uint64_t key, enum rea
     return server_open(p, 0, why);
 }
 
-struct uplink *server_lease(struct server *s, uint64_t key, enum reason *why) {
+struct uplink *server_lease(struct server *s, uint64_t key, enum lease_kind kind, enum reason *why) {
+    const struct conf_pool *conf = s->pool->conf;
+    uint64_t limit = (uint64_t)(kind == LEASE_LARGE ? conf->server_uploads : conf->server_leases);
     struct uplink *spare = NULL; /* free, but of another profile */
     LIST_EACH(&s->leases, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
         if (!is_free(u)) {
             break; /* behind it nobody is free */
         }
+        if (u->leased != kind) {
+            continue;
+        }
         if (u->profile->key == key && u->state != UPLINK_SUSPECT && u->retired == RETIRE_NOT) {
             return u;
         }
         spare = u;
     }
-    if (spare != NULL && s->nleases >= (uint64_t)s->pool->conf->server_leases) {
+    if (spare != NULL && s->nleases[kind] >= limit) {
         uplink_close(spare, REASON_IDLE);
     }
-    if (s->nleases >= (uint64_t)s->pool->conf->server_leases) {
+    if (s->nleases[kind] >= limit && kind == LEASE_WAITS) {
         *why = REASON_LEASES;
         metric_add(&s->stats.v[SERVER_lease_refusals], 1);
         return NULL;
     }
     struct uplink *u = server_open_apart(s, key, why);
     if (u != NULL) {
-        u->leased = true;
-        s->nleases++;
+        u->leased = (uint8_t)kind;
+        s->nleases[kind]++;
         list_push_front(&s->leases, &u->link);
     }
     return u;
@@ -426,7 +432,7 @@ void server_forget(struct server *s, struct uplink *u, enum reason why) {
     } else if (u->leased) {
         lease_lost(u);
         list_remove(&u->link);
-        s->nleases--;
+        s->nleases[u->leased]--;
     } else if (u->profile->slots[u->slot] == u) {
         u->profile->slots[u->slot] = NULL;
     } else if (u->aside) {
@@ -439,7 +445,7 @@ void server_forget(struct server *s, struct uplink *u, enum reason why) {
 
 void server_set_aside(struct server *s, struct uplink *u) {
     if (u->aside || u->leased || u->state != UPLINK_READY ||
-        (uint64_t)s->naside + s->nleases >= (uint64_t)s->pool->conf->server_leases) {
+        (uint64_t)s->naside + s->nleases[LEASE_WAITS] >= (uint64_t)s->pool->conf->server_leases) {
         return;
     }
     ASSERT(u->profile->slots[u->slot] == u);

@@ -26,6 +26,14 @@ struct profile {
     bool takes_txn;        /* proved since the last connection was made (txn.h) */
 };
 
+/* What leased uplinks are for. Each kind has its own budget. */
+enum lease_kind {
+    LEASE_NONE,  /* it is shared */
+    LEASE_WAITS, /* `server_leases` */
+    LEASE_LARGE, /* `server_uploads`; core/upload.h counts them */
+    LEASE_KINDS
+};
+
 struct server {
     struct pool *pool;
     const struct conf_server *conf;
@@ -38,7 +46,9 @@ struct server {
     struct list others;    /* profiles that clients asked for; opened on first use, closed when idle */
     uint32_t nothers;
     struct list leases;    /* leased uplinks: the free ones in front */
-    uint32_t nleases;
+    uint32_t nleases[LEASE_KINDS];
+    struct list uploads;   /* large requests that wait for their turn (upload.h) */
+    uint32_t nuploads;     /* those under way, but for those of clients that have a lease */
     struct list suspects;
     uint32_t nsuspects;
     struct list aside;     /* uplinks that carry a large reply and left their slots */
@@ -64,8 +74,8 @@ void server_fini(struct server *);
 /* The uplink of a profile for the next request of this client: requests of one client to one server go over one uplink
  * while any is outstanding. Opens one when there is none. NULL, and why: back-off, no address, a limit. */
 struct uplink *server_uplink(struct server *, const struct client *, uint64_t profile, enum reason *why);
-/* A leased uplink that is free, or a new one. NULL, and why: as above, or server_leases is reached. */
-struct uplink *server_lease(struct server *, uint64_t profile, enum reason *why);
+/* A leased uplink of the kind that is free, or a new one. NULL, and why: as above, or its budget is used up. */
+struct uplink *server_lease(struct server *, uint64_t profile, enum lease_kind, enum reason *why);
 /* A connection that only listens (feed.h): the caller's until it closes. NULL, and why. */
 struct uplink *server_feed(struct server *, uint64_t profile, enum reason *why);
 void server_preconnect(struct server *);

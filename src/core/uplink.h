@@ -59,7 +59,7 @@ struct uplink {
     bool passing;          /* the first request of `wait` gets its reply piece by piece */
     bool aside;            /* out of its slot, since it carries a large reply: takes no new requests, but those of clients
                             * that have others on it */
-    bool leased;           /* for one client at a time; in no slot */
+    uint8_t leased;        /* enum lease_kind. For one client at a time; in no slot */
     bool proved;           /* leased: it took a transaction (rotation.h) */
 };
 

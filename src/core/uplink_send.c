@@ -1,6 +1,8 @@
 #include "core/uplink_state.h"
 
+#include "core/lease.h"
 #include "core/runs.h"
+#include "core/upload.h"
 
 void uplink_wake(struct uplink *u) {
     if (!list_linked(&u->flush_link)) {
@@ -134,6 +136,9 @@ void uplink_flush(struct uplink *u) {
     }
     if (u->send.head == NULL) {
         stage_release(&u->stage);
+    }
+    if (UNLIKELY(u->lease != NULL) && u->lease->upload != NULL) {
+        upload_flushed(u->lease);
     }
     uplink_count(u);
 }

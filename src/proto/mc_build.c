@@ -28,13 +28,13 @@ static size_t put_blank_u64(char *to, uint64_t v) {
 static void build_store(const struct msg *m, struct buf *b, struct out *o) {
     struct mc_store store;
     bool good = mc_store_read(m, &store);
-    struct slice key = msg_key(m, 0), data = msg_arg(m, m->nargs - 1);
-    ASSERT(good && data.n == (size_t)store.length);
+    struct slice key = msg_key(m, 0);
+    ASSERT(good);
     char numbers[4 * (NUM_MAX + 1) + 2];
     size_t n = put_blank_u64(numbers, store.flags);
     numbers[n++] = ' ';
     n += num_put_i64(numbers + n, store.exptime);
-    n += put_blank_u64(numbers + n, data.n);
+    n += put_blank_u64(numbers + n, (uint64_t)store.length);
     if (m->cmd->id == MC_ID_CAS) {
         n += put_blank_u64(numbers + n, store.cas);
     }
@@ -43,7 +43,11 @@ static void build_store(const struct msg *m, struct buf *b, struct out *o) {
     out_str(o, " ");
     out_put(o, key);
     out_put(o, slice(numbers, n + 2));
-    out_take(o, b, slice(data.p, data.n + 2)); /* its CRLF follows it */
+    if (m->route != ROUTE_LARGE) {
+        struct slice data = msg_arg(m, m->nargs - 1);
+        ASSERT(data.n == (size_t)store.length);
+        out_take(o, b, slice(data.p, data.n + 2)); /* its CRLF follows it */
+    }
 }
 
 void mc_build(const struct msg *m, struct buf *b, const uint32_t *keys, uint32_t nkeys, struct out *o) {

@@ -242,7 +242,7 @@ void mc_meta_build(const struct msg *m, struct buf *b, struct out *o) {
         }
     }
     out_str(o, "\r\n");
-    if (set) {
+    if (set && m->route != ROUTE_LARGE) {
         size_t n = (size_t)length + 2;
         out_take(o, b, slice(m->raw.p + m->raw.n - n, n));
     }

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { PHASE_LINE, PHASE_DATA };
+enum { PHASE_LINE, PHASE_DATA, PHASE_END /* the data block passed, but for its line end */ };
 
 /* The whole reply of this request; nothing when the client asked for none. */
 void mc_answer(struct msg *m, const char *text) {
@@ -310,11 +310,46 @@ static size_t line_read(struct msg *m, size_t line) {
     return 0;
 }
 
+/* A request whose line is `in` up to p->pos: its data block goes ahead if its key says where. */
+static void pass(struct parser *p, struct slice in, struct msg *m) {
+    m->base = in.p;
+    line_split(m, in.p, p->pos);
+    size_t data = line_read(m, p->pos);
+    if (m->rules != NULL) {
+        judge_by_rules(m);
+    }
+    if (m->route == ROUTE_ONE) {
+        m->route = ROUTE_LARGE;
+        m->raw = slice(in.p, p->pos);
+        m->pass = data - 2;
+        m->need = 0;
+        *p = (struct parser){.phase = PHASE_END};
+    }
+}
+
+/* Whatever stands there instead of a line end, the server says what it thinks of it. */
+static enum parse_rc end_take(struct parser *p, struct slice in, struct msg *m) {
+    m->pass = 0;
+    if (in.n < 2) {
+        return PARSE_MORE;
+    }
+    m->raw = slice(in.p, 2);
+    *p = (struct parser){0};
+    return PARSE_DONE;
+}
+
 enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
     msg_clear(m);
+    if (p->phase == PHASE_END) {
+        return end_take(p, in, m);
+    }
     if (p->phase == PHASE_DATA) {
         if (in.n < p->left) {
             m->need = p->left;
+            m->pass = 0;
+            if (p->pass_min > 0 && p->left - in.n >= p->pass_min) {
+                pass(p, in, m);
+            }
             return PARSE_MORE;
         }
     } else {

@@ -34,7 +34,8 @@ struct parser {
     uint64_t left; /* the codec's own count of what is missing: arguments, elements, bytes */
     uint8_t phase; /* the codec's own */
     uint8_t mark;  /* the codec's own: what it saw on the way */
-    uint32_t pass_min; /* replies: whoever parses may set it after MORE, see rsp.pass; 0: the reply is wanted whole */
+    uint32_t pass_min; /* whoever parses may set it after MORE, see rsp.pass and msg.pass; 0: the message is wanted whole. A request's
+                        * is the codec's own once something passed */
 };
 
 /* What happens to a request. */
@@ -50,6 +51,7 @@ enum route {
     ROUTE_CURSOR, /* one server after the other: the one that msg->walk names */
     ROUTE_WRITTEN, /* the servers that this client wrote through, as long as it takes, merged (core/apart.h) */
     ROUTE_SURVEY, /* about the clients of the pool themselves: every worker is asked (core/survey.h) */
+    ROUTE_LARGE,   /* only its head is here: the server of its keys, while the rest arrives (msg.pass; core/upload.h) */
     ROUTE_LEASE,   /* may wait at the server: on a connection of its own (core/lease.h) */
     ROUTE_WATCH,   /* holds such a connection until the transaction ran ... */
     ROUTE_UNWATCH, /* ... or this */
@@ -161,6 +163,12 @@ struct msg {
     struct slice script;           /* MSG_SCRIPT and CMD_BODY */
     uint8_t digest[SCRIPT_DIGEST]; /* MSG_SCRIPT and CMD_DIGEST */
     uint64_t need;                       /* after MORE: the message has at least so many bytes; 0: unknown */
+    /* After MORE with parser.pass_min set: what the request is and where it goes is known, and pass_min bytes at least of one argument
+     * are still to come. `raw` is its head, all before that argument (args too; build makes the head only), the route is LARGE, and the
+     * first `pass` bytes behind `raw`, of `in` and of what follows it, belong to the request whatever they are; 0: not so. The caller takes
+     * both, as they come, and then shows what is behind them: `in` begins there from now on. MORE says `pass` again, with an empty `raw`;
+     * DONE says the rest in `raw`, and nothing else. Only set after MORE with pass_min set. */
+    uint64_t pass;
     char answer[512];                    /* after BAD, and for ROUTE_REPLY: the whole reply to send */
     uint32_t answer_len;
     /* storage, kept between requests */

@@ -58,6 +58,9 @@ bool resp_is_container(const struct cmd *);
 
 /* Says what a complete frame means: sets cmd, route and keys from the table, or the answer of a request that goes nowhere. */
 void resp_judge(struct msg *);
+/* The same of the first m->nargs arguments of `total`. False: what it means, or where it goes, may depend on the rest, or it goes to
+ * several servers, or nowhere. */
+bool resp_judge_head(struct msg *, uint32_t total);
 /* Finds the keys of m->cmd's request. */
 void resp_find_keys(struct msg *m);
 void resp_spec_keys(struct msg *m); /* ... where the row is a struct row */

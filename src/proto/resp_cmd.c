@@ -273,3 +273,38 @@ void resp_judge(struct msg *m) {
         judge_slowly(m);
     }
 }
+
+/* Are the keys known by their places, and do they all stand in front of argument m->nargs? */
+static bool keys_in_front(struct msg *m, uint32_t total) {
+    const struct cmd *c = m->cmd;
+    uint32_t have = m->nargs;
+    bool placed = c->keys == RESP_SINGLE || (c->keys == RESP_RANGE && c->last > 0) || c->keys == RESP_COUNTED;
+    if (!placed || (uint32_t)c->first >= have) {
+        return false;
+    }
+    m->nargs = total;
+    if (c->keys == RESP_SINGLE) {
+        keys_single(m, c);
+    } else {
+        resp_find_keys(m);
+    }
+    m->nargs = have;
+    return m->nkeys > 0 && m->first_key + (m->nkeys - 1) * m->key_step < have;
+}
+
+bool resp_judge_head(struct msg *m, uint32_t total) {
+    const struct cmd *c = m->nargs > 0 ? find(0, msg_arg(m, 0)) : NULL;
+    if (c != NULL && m->rules != NULL) {
+        c = rules_row(m->rules, c);
+    }
+    if (c == NULL || c->why != NULL || resp_is_container(c) || !arity_fits(c, total) ||
+        (c->flags & (CMD_BODY | CMD_DIGEST | CMD_FORGETS)) || (c->route != ROUTE_ONE && c->route != ROUTE_SAME)) {
+        return false;
+    }
+    m->cmd = c;
+    if (!keys_in_front(m, total)) {
+        return false;
+    }
+    m->route = ROUTE_LARGE;
+    return true;
+}

@@ -11,6 +11,9 @@
 /* parser.phase. `left` is: low half, arguments that are missing; high half, bytes of this line already searched. */
 enum { PHASE_START, PHASE_COUNT, PHASE_HEAD, PHASE_BODY, PHASE_INLINE };
 
+/* parser.mark: `in` begins inside the request; pass_min has the length of what went before. */
+enum { MARK_PASSED = 1 };
+
 static const struct cmd nothing = {.name = "", .id = RESP_COMMANDS, .route = ROUTE_SKIP};
 
 bool resp_int(struct slice s, int64_t *out) {
@@ -73,6 +76,11 @@ static enum parse_rc skip(struct parser *ps, struct slice in, struct msg *m, siz
     m->raw = slice(in.p, n);
     m->nargs = 0;
     return PARSE_DONE;
+}
+
+/* Bytes of this request that are shown no more. */
+static size_t passed(const struct parser *ps) {
+    return ps->mark == MARK_PASSED ? ps->pass_min : 0;
 }
 
 static void set_left(struct parser *ps, uint64_t args, uint64_t searched) {
@@ -138,7 +146,7 @@ static enum parse_rc scan_head(struct parser *ps, struct slice in, struct msg *m
         return bad(ps, in, m, "invalid bulk length");
     }
     ps->pos += line.n + 3 + (size_t)n + 2; /* the end of the payload, which may lie ahead */
-    if (ps->pos > RESP_FRAME_MAX) {
+    if (ps->pos + passed(ps) > RESP_FRAME_MAX) {
         return bad(ps, in, m, "request is larger than 4 GiB");
     }
     ps->phase = PHASE_BODY;
@@ -211,6 +219,46 @@ static void reset(struct msg *m) {
     }
 }
 
+/* The arguments before the one that is under way. Returns the length of all that stands before its payload. */
+static size_t collect_head(struct slice in, struct msg *m, uint32_t nargs) {
+    const uint8_t *end = in.p + in.n;
+    uint32_t len;
+    const uint8_t *p = resp_take_number(in.p + 1, end, &len);
+    for (uint32_t i = 0; i <= nargs; i++) {
+        p = resp_take_number(p + 1, end, &len);
+        ASSERT(p != NULL);
+        if (i == m->args_cap) {
+            resp_args_grow(m);
+        }
+        m->args[i] = (struct arg){(uint32_t)(p - in.p), len};
+        p += i < nargs ? len + 2 : 0;
+    }
+    m->base = in.p;
+    m->nargs = nargs;
+    return (size_t)(p - in.p);
+}
+
+/* What of an unfinished request may go ahead: the payload that is under way, without its line end, or what is understood. */
+static void pass(struct parser *ps, struct slice in, struct msg *m) {
+    size_t n = ps->phase == PHASE_BODY ? ps->pos - 2 : ps->pos, head = 0;
+    if (ps->mark != MARK_PASSED) {
+        uint32_t total;
+        if (ps->phase != PHASE_BODY || n < in.n + ps->pass_min || resp_take_number(in.p + 1, in.p + in.n, &total) == NULL) {
+            return;
+        }
+        head = collect_head(in, m, total - (uint32_t)ps->left);
+        if (!resp_judge_head(m, total)) {
+            return;
+        }
+    }
+    ps->pass_min = (uint32_t)(passed(ps) + n);
+    ps->mark = MARK_PASSED;
+    ps->pos -= n;
+    m->raw = slice(in.p, head);
+    m->pass = n - head;
+    m->need = 0;
+}
+
 /* Everything but a whole frame at first sight. Apart, so that the plain path saves no registers for it. */
 static __attribute__((noinline)) enum parse_rc parse_slowly(struct parser *ps, struct slice in, struct msg *m) {
     if (in.n == 0) {
@@ -223,7 +271,16 @@ static __attribute__((noinline)) enum parse_rc parse_slowly(struct parser *ps, s
         return parse_inline(ps, in, m);
     }
     m->route = ROUTE_LOCAL; /* anything but SKIP, which scan() sets */
+    m->pass = 0;
     enum parse_rc rc = scan(ps, in, m);
+    if (ps->mark == MARK_PASSED && rc == PARSE_DONE) {
+        m->raw = slice(in.p, ps->pos);
+        *ps = (struct parser){0};
+        return rc;
+    }
+    if (rc == PARSE_MORE && ps->pass_min > 0) {
+        pass(ps, in, m);
+    }
     if (rc == PARSE_DONE && m->route != ROUTE_SKIP) {
         bool whole = collect(slice(in.p, ps->pos), m);
         ASSERT(whole);

@@ -1,5 +1,6 @@
 /* Requests: the first byte says where to cut, the rest is the stream. Any cut gives the same transcript, and what is built for a
  * server parses as one plain request. */
+#include "../unit/proto/sent.h"
 #include "../unit/proto/test_mc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
@@ -44,5 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) {
     struct slice in = slice(p + 1, n - 1);
     check_pieces(&proto_mc, in, 1 + p[0] % 32);
     check_all_built(in);
+    /* the same with requests that go on while they arrive */
+    size_t a = p[0] % (in.n + 1), b = a + p[1] % (in.n - a + 1);
+    sent_check(&proto_mc, in, (size_t[]){a, b, in.n}, 3, 1 + p[0] % 7);
     return 0;
 }

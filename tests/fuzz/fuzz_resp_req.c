@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
+#include "../unit/proto/sent.h"
+
 extern const struct proto proto_resp;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -87,6 +89,17 @@ static enum parse_rc parse_cut(struct slice in, struct rng *rng, struct msg *m) 
     }
 }
 
+/* The same with requests that go on while they arrive. */
+static void check_passing(struct rng *rng, struct slice in) {
+    size_t ends[8], n = 0;
+    for (size_t at = 0; n < ARRAY_LEN(ends) - 1; n++) {
+        at = min_size(in.n, at + 1 + rng_below(rng, 1 + (uint32_t)in.n / 3));
+        ends[n] = at;
+    }
+    ends[n++] = in.n;
+    sent_check(&proto_resp, in, ends, n, 1 + rng_below(rng, 100));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1) {
         return 0;
@@ -116,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         in = slice(in.p + whole.raw.n, in.n - whole.raw.n);
     }
+    check_passing(&rng, slice(data + 1, size - 1));
     msg_fini(&whole);
     msg_fini(&cut);
     bufpool_fini(&pool);

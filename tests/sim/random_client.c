@@ -28,6 +28,9 @@ static size_t length_of(const struct rnd *r, uint32_t id) {
     if (h % 61 == 0) {
         return h / 61 % 30000;
     }
+    if (h % 11 == 0) {
+        return h / 11 % 1500;
+    }
     return h % 7 == 0 ? 0 : h % 90;
 }
 

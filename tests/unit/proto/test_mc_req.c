@@ -1,6 +1,8 @@
 /* Requests: what the parser makes of them beyond memcached's answers (test_mc_golden.c), limits, and every cut. */
 #include "test_mc.h"
 
+#include "sent.h"
+
 #include "base/rng.h"
 
 #include <setjmp.h>
@@ -251,10 +253,50 @@ static void test_cuts(void **state) {
     text_fini(&whole);
 }
 
+/* ---- requests that go on while they arrive ---- */
+
+#define TENS "0123456789"
+static const struct {
+    const char *in;
+    bool passes;
+} pass_corpus[] = {
+    {"set k 1 2 30\r\n" TENS TENS TENS "\r\nget a\r\n", true},
+    {"set k +1 2 30 noreply\n" TENS TENS TENS "\r\n", true},
+    {"cas k 1 2 30 99\r\n" TENS TENS TENS "\r\n", true},
+    {"ms k 30 q F+5\r\n" TENS TENS TENS "\r\nset k 1 2 30\r\n" TENS TENS TENS "\r\n", true},
+    {"ms a2V5 30 b c\r\n" TENS TENS TENS "\r\n", true},
+    {"set k 1 2 30\r\n" TENS TENS TENS "xxget a\r\n", true},
+    {"set k 1 2 30 noreply\r\n" TENS TENS TENS "\rxget a\r\n", true},
+    {"set k 1 2 30\r\n" TENS TENS TENS "\r", true},
+    {"ms k 30 z\r\n" TENS TENS TENS "\r\n", false},
+    {"set k 1 2 -30\r\n" TENS TENS TENS "\r\n", false},
+};
+
+static void test_pass_every_cut(void **state) {
+    for (size_t i = 0; i < ARRAY_LEN(pass_corpus); i++) {
+        struct slice in = slice_str(pass_corpus[i].in);
+        size_t all[128], passed = 0;
+        for (uint32_t min = 1; min <= 29; min += 7) {
+            for (size_t a = 0; a <= in.n; a++) {
+                all[a] = a;
+                for (size_t b = a; b <= in.n; b += 1 + a % 3) {
+                    passed += sent_check(&proto_mc, in, (size_t[]){a, b, in.n}, 3, min);
+                }
+            }
+            passed += sent_check(&proto_mc, in, all, in.n + 1, min);
+        }
+        assert_int_equal(passed > 1000, pass_corpus[i].passes);
+    }
+    for (size_t n = 1; n < sizeof stream - 1; n++) {
+        sent_check(&proto_mc, slice(stream, sizeof stream - 1), (size_t[]){n, sizeof stream - 1}, 2, 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),      cmocka_unit_test(test_fields), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_long_lines), cmocka_unit_test(test_linear), cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_pass_every_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Requests: every cut of every input gives the same message; broken frames and limits. */
 #include "resp_test.h"
+#include "sent.h"
 
 struct want {
     const char *in;
@@ -179,6 +180,75 @@ static void test_many_args(void **state) {
     msg_fini(&m);
 }
 
+/* ---- requests that go on while they arrive ---- */
+
+#define TENS(x) x x x x x x x x x x
+#define V30 TENS("abc")
+
+static const struct {
+    struct want want;
+    bool passes;
+} pass_corpus[] = {
+    {{LIT("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$30\r\n" V30 "\r\n*1\r\n"), PARSE_DONE, 59, 3, NULL}, true},
+    {{LIT("*5\r\n$3\r\nset\r\n$1\r\na\r\n$30\r\n" V30 "\r\n$2\r\nEX\r\n$2\r\n10\r\n"), PARSE_DONE, 75, 5, NULL}, true},
+    {{LIT("*5\r\n$5\r\nRPUSH\r\n$1\r\na\r\n$30\r\n" V30 "\r\n$0\r\n\r\n$30\r\n" V30 "\r\n"), PARSE_DONE, 104, 5, NULL}, true},
+    {{LIT("*5\r\n$5\r\nFCALL\r\n$1\r\nf\r\n$1\r\n1\r\n$1\r\nk\r\n$30\r\n" V30 "\r\n"), PARSE_DONE, 75, 5, NULL}, true},
+    {{LIT("*4\r\n$3\r\nSET\r\n$1\r\na\r\n$30\r\n" V30 "\r\n$536870913\r\n"), PARSE_BAD, 0, 0, P_ERR "invalid bulk length\r\n"}, true},
+    {{LIT("*4\r\n$3\r\nSET\r\n$1\r\na\r\n$30\r\n" V30 "\r\n:1\r\n"), PARSE_BAD, 0, 0, P_ERR "expected '$', got ':'\r\n"}, true},
+    {{LIT("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$30\r\n" V30 "xx"), PARSE_BAD, 0, 0, P_ERR "invalid bulk length\r\n"}, true},
+    {{LIT("*5\r\n$3\r\nSET\r\n$1\r\na\r\n$30\r\n" V30 "\r\n$2\r\nEX\r\n$2\r\n1"), PARSE_MORE, 0, 0, NULL}, true},
+    /* the key is large, or behind it; one key of several is; unknown; wrong in its arity; has a body; kept by name; listens */
+    {{LIT("*3\r\n$3\r\nSET\r\n$30\r\n" V30 "\r\n$1\r\na\r\n"), PARSE_DONE, 59, 3, NULL}, false},
+    {{LIT("*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$30\r\n" V30 "\r\n$1\r\nb\r\n$1\r\nx\r\n"), PARSE_DONE, 74, 5, NULL}, false},
+    {{LIT("*6\r\n$5\r\nFCALL\r\n$1\r\nf\r\n$1\r\n2\r\n$1\r\nk\r\n$30\r\n" V30 "\r\n$1\r\na\r\n"), PARSE_DONE, 82, 6, NULL}, false},
+    {{LIT("*3\r\n$3\r\nNOT\r\n$1\r\na\r\n$30\r\n" V30 "\r\n"), PARSE_DONE, 59, 3, NULL}, false},
+    {{LIT("*4\r\n$6\r\nAPPEND\r\n$1\r\na\r\n$30\r\n" V30 "\r\n$1\r\nb\r\n"), PARSE_DONE, 69, 4, NULL}, false},
+    {{LIT("*4\r\n$4\r\nEVAL\r\n$1\r\ns\r\n$1\r\n0\r\n$30\r\n" V30 "\r\n"), PARSE_DONE, 67, 4, NULL}, false},
+    {{LIT("*3\r\n$30\r\n" V30 "\r\n$1\r\na\r\n$1\r\na\r\n"), PARSE_DONE, 55, 3, NULL}, false},
+};
+
+static void test_pass_every_cut(void **state) {
+    struct rng rng;
+    rng_seed(&rng, 1);
+    for (size_t i = 0; i < ARRAY_LEN(pass_corpus) + ARRAY_LEN(corpus); i++) {
+        bool large = i < ARRAY_LEN(pass_corpus);
+        const struct want *w = large ? &pass_corpus[i].want : &corpus[i - ARRAY_LEN(pass_corpus)];
+        struct slice in = slice(w->in, w->n);
+        size_t all[256], passed = 0;
+        for (uint32_t min = 1; min <= 29; min += 7) {
+            for (size_t n = 0; n <= w->n; n++) {
+                passed += sent_check(&proto_resp, in, (size_t[]){n, w->n}, 2, min);
+                all[n] = n;
+            }
+            passed += sent_check(&proto_resp, in, all, w->n + 1, min);
+            for (int k = 0; k < 100; k++) {
+                size_t a = rng_below(&rng, (uint32_t)w->n + 1), b = rng_below(&rng, (uint32_t)w->n + 1);
+                passed += sent_check(&proto_resp, in, (size_t[]){a < b ? a : b, a < b ? b : a, w->n}, 3, min);
+            }
+        }
+        assert_true(!large || (passed > 1000) == pass_corpus[i].passes);
+    }
+}
+
+/* A request may not be larger than 4 GiB, however little of it is ever shown at a time. */
+static void test_pass_limit(void **state) {
+    struct msg m;
+    struct parser ps = {0};
+    char head[] = "*10\r\n$5\r\nRPUSH\r\n$1\r\na\r\n$536870912\r\n", next[] = "\r\n$536870912\r\n";
+    msg_init(&m);
+    assert_int_equal(proto_resp.parse_req(&ps, slice_str(head), &m), PARSE_MORE);
+    ps.pass_min = 65536;
+    assert_int_equal(proto_resp.parse_req(&ps, slice_str(head), &m), PARSE_MORE);
+    assert_true(m.route == ROUTE_LARGE && m.raw.n == strlen(head) && m.pass == 536870912);
+    for (int i = 1; i < 7; i++) {
+        assert_int_equal(proto_resp.parse_req(&ps, slice_str(next), &m), PARSE_MORE);
+        assert_int_equal(m.pass, strlen(next) + 536870912);
+    }
+    assert_int_equal(proto_resp.parse_req(&ps, slice_str(next), &m), PARSE_BAD);
+    assert_slice(slice(m.answer, m.answer_len), P_ERR "request is larger than 4 GiB\r\n");
+    msg_fini(&m);
+}
+
 static void test_inline_words(void **state) {
     static const struct {
         const char *line, *word;
@@ -206,6 +276,7 @@ static void test_inline_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pass_every_cut), cmocka_unit_test(test_pass_limit),
         cmocka_unit_test(test_every_cut), cmocka_unit_test(test_long_lines),   cmocka_unit_test(test_need),
         cmocka_unit_test(test_many_args), cmocka_unit_test(test_inline_words),
     };

@@ -1,0 +1,325 @@
+#include "core/upload.h"
+
+#include "base/mem.h"
+#include "core/client.h"
+#include "core/dispatch.h"
+#include "core/lease.h"
+#include "core/uplink_state.h"
+
+struct upload {
+    struct client *client;
+    struct server *server; /* NULL: it has not come to one */
+    struct req *req;       /* NULL: answered; what follows is thrown away */
+    struct lease *lease;   /* NULL: none (yet), or no more */
+    struct list link;      /* of server->uploads, while it waits for its turn */
+    struct timer timer;    /* the end of that, or the next look at the client's pace */
+    uint64_t left;         /* bytes that follow and are passed on unseen */
+    uint64_t moved;        /* bytes that came since the last look */
+    bool last;             /* `left` ends the request */
+    bool own;              /* the lease is for this request only; else the client watches with it */
+    bool begun;            /* the server has a part of it */
+    bool whole;            /* everything was handed to the uplink */
+    bool cut;              /* nothing more will come */
+    bool broken;           /* counted as such */
+};
+
+static struct worker *worker_of(const struct upload *up) {
+    return up->client->pool->worker;
+}
+
+static const struct conf_pool *conf_of(const struct upload *up) {
+    return up->client->pool->conf;
+}
+
+static struct uplink *uplink_of(const struct upload *up) {
+    return up->lease != NULL ? up->lease->uplink : NULL;
+}
+
+/* The server can be given more. */
+static bool upload_ready(const struct upload *up) {
+    const struct uplink *u = uplink_of(up);
+    return u != NULL && uplink_up(u) && !u->blocked && up->req->state != REQ_QUEUED;
+}
+
+/* ---- the client's pace ---- */
+
+static void upload_watch(struct upload *up) {
+    int64_t usec = conf_of(up)->client_write_timeout * 1000;
+    timer_cancel(worker_of(up)->loop, &up->timer);
+    if (usec > 0) {
+        timer_set(worker_of(up)->loop, &up->timer, worker_now(worker_of(up)) + usec);
+    }
+}
+
+static void upload_on_timer(struct timer *t) {
+    struct upload *up = CONTAINER_OF(t, struct upload, timer);
+    if (list_linked(&up->link)) {
+        list_remove(&up->link);
+        req_fail(up->req, REASON_UPLOADS);
+    } else if ((up->req == NULL || upload_ready(up)) && up->moved < (uint64_t)conf_of(up)->cut_through) {
+        client_close(up->client, REASON_SLOW_SENDER);
+    } else {
+        up->moved = 0;
+        upload_watch(up);
+    }
+}
+
+/* ---- turns ---- */
+
+static void upload_start(struct upload *up) {
+    struct client *c = up->client;
+    struct req *r = up->req;
+    enum reason why;
+    up->own = lease_server(c) != up->server;
+    up->lease = up->own ? lease_new(NULL, up->server, r->profile, LEASE_LARGE, &why) : c->lease;
+    if (up->lease == NULL) {
+        req_fail(r, why);
+        return;
+    }
+    up->server->nuploads += up->own;
+    up->lease->upload = up;
+    req_start_clock(r);
+    uplink_queue(up->lease->uplink, r);
+    upload_watch(up);
+}
+
+static bool has_room(const struct server *s) {
+    return s->nuploads < (uint64_t)s->pool->conf->server_uploads;
+}
+
+static void upload_next(struct server *s) {
+    while (has_room(s) && !list_empty(&s->uploads)) {
+        upload_start(CONTAINER_OF(list_pop(&s->uploads), struct upload, link));
+    }
+}
+
+/* Gives the lease back. An uplink that has half a request, or owes a reply to somebody who left, is of no use to others; one that is
+ * late is closed by its own timer (uplink_time.c). */
+static void upload_release(struct upload *up, bool left) {
+    struct lease *l = up->lease;
+    if (l == NULL) {
+        return;
+    }
+    struct uplink *u = l->uplink;
+    l->upload = NULL;
+    up->lease = NULL;
+    if (u != NULL && (left || (up->begun && !up->whole && u->nsend + u->nwait == 0))) {
+        uplink_close(u, REASON_IDLE);
+    }
+    if (up->own) {
+        lease_free(&l);
+        up->server->nuploads--;
+        upload_next(up->server);
+    }
+}
+
+/* ---- beginning and end ---- */
+
+static void upload_count_broken(struct upload *up) {
+    if (!up->whole && !up->broken) {
+        up->broken = true;
+        metric_add(&up->client->pool->stats.v[POOL_broken_requests], 1);
+    }
+}
+
+static void upload_free(struct client *c) {
+    struct upload *up = c->upload;
+    upload_count_broken(up);
+    timer_cancel(worker_of(up)->loop, &up->timer);
+    list_remove(&up->link);
+    c->upload = NULL;
+    c->waiting = false;
+    mem_free(up);
+}
+
+/* It has its answer, and the rest of it is still to come. */
+static void upload_discard(struct upload *up) {
+    upload_count_broken(up);
+    up->client->waiting = true;
+    upload_watch(up);
+    stream_resume(&up->client->stream);
+}
+
+bool upload_offered(struct client *c, struct slice in, struct msg *m) {
+    const struct conf_pool *conf = c->pool->conf;
+    uint64_t min = (uint64_t)conf->cut_through;
+    if (min == 0 || conf->server_uploads == 0 || m->need < in.n + min || c->txn != NULL || c->session.listening ||
+        c->front != c->pool->back) {
+        return false;
+    }
+    struct parser before = c->parser;
+    c->parser.pass_min = (uint32_t)min;
+    enum parse_rc rc = c->front->parse_req(&c->parser, in, m);
+    ASSERT(rc == PARSE_MORE);
+    if (m->pass == 0) {
+        c->parser = before;
+    }
+    return m->pass > 0;
+}
+
+size_t upload_begin(struct client *c, struct buf *b, const struct msg *m) {
+    size_t head = m->raw.n;
+    struct upload *up = mem_zalloc(sizeof *up);
+    up->client = c;
+    up->left = m->pass;
+    timer_init(&up->timer, upload_on_timer);
+    c->upload = up;
+    c->waiting = true;
+    metric_add(&c->pool->stats.v[POOL_streamed_requests], 1);
+    dispatch(c, b, m);
+    if (up->req == NULL) { /* refused, or failed at once */
+        upload_discard(up);
+    }
+    return head;
+}
+
+void upload_take(struct req *r, struct buf *b, const struct msg *m) {
+    struct client *c = r->client;
+    struct upload *up = c->upload;
+    enum reason why;
+    struct server *s = dispatch_owner(r->pool, m, &why);
+    if (s == NULL) {
+        req_fail(r, why);
+        return;
+    }
+    if (m->cmd->flags & (CMD_WRITE | CMD_CODE)) {
+        client_wrote(c, s->index);
+    }
+    struct out out = {&r->bytes, &c->stage};
+    c->front->build(m, b, NULL, 0, &out);
+    r->flags |= REQ_LEASE | REQ_RETRIED; /* nowhere else */
+    up->req = r;
+    up->server = s;
+    if (has_room(s) || lease_server(c) == s) {
+        upload_start(up);
+        return;
+    }
+    list_push(&s->uploads, &up->link);
+    if (r->pool->timeout > 0) {
+        timer_set(worker_of(up)->loop, &up->timer, worker_now(worker_of(up)) + r->pool->timeout);
+    }
+}
+
+void upload_settle(struct client *c) {
+    struct upload *up = c->upload;
+    up->req = NULL;
+    upload_release(up, false);
+    if (up->whole || up->cut) {
+        upload_free(c);
+    } else {
+        upload_discard(up);
+    }
+}
+
+void upload_cut(struct client *c) {
+    struct upload *up = c->upload;
+    if (up == NULL || up->whole) {
+        return; /* its answer still comes */
+    }
+    up->cut = true;
+    if (up->req == NULL) {
+        upload_free(c);
+        return;
+    }
+    up->req->flags |= REQ_SILENT;
+    if (uplink_of(up) != NULL) {
+        uplink_close(uplink_of(up), REASON_IDLE);
+    } else {
+        list_remove(&up->link);
+        req_fail(up->req, REASON_IDLE);
+    }
+}
+
+void upload_drop(struct client *c) {
+    if (c->upload != NULL) {
+        upload_release(c->upload, true);
+        upload_free(c);
+    }
+}
+
+/* ---- bytes ---- */
+
+/* From the client to the server: the one place where they move. Returns how many the server's socket took. */
+static size_t upload_forward(struct upload *up, struct slice in) {
+    struct uplink *u = uplink_of(up);
+    struct server *s = u->server;
+    struct req *r = up->req;
+    struct iovec iov = {(void *)(uintptr_t)in.p, in.n};
+    size_t n = stream_send(&u->stream, &iov, 1);
+    u->told += n;
+    r->size += (uint32_t)n;
+    up->client->bytes += n;
+    s->queued_bytes += n;
+    s->waiting_bytes += n;
+    metric_add(&s->stats.v[SERVER_request_bytes], n);
+    uplink_count(u);
+    if (n < in.n) {
+        u->blocked = true;
+        stream_pause(&up->client->stream);
+        req_start_clock(r); /* the server's: it takes nothing */
+        uplink_arm(u, r->deadline);
+    }
+    return n;
+}
+
+/* All of it is here. */
+static void upload_end(struct upload *up) {
+    if (up->req == NULL) {
+        upload_free(up->client);
+        return;
+    }
+    up->whole = true;
+    timer_cancel(worker_of(up)->loop, &up->timer);
+    req_start_clock(up->req);
+    uplink_arm(uplink_of(up), up->req->deadline);
+}
+
+/* What may go next. */
+static enum parse_rc upload_look(struct upload *up, struct slice in) {
+    struct client *c = up->client;
+    struct msg *m = &worker_of(up)->msg;
+    enum parse_rc rc = c->front->parse_req(&c->parser, in, m);
+    if (rc == PARSE_BAD) {
+        upload_cut(c);
+        return rc;
+    }
+    up->last = rc == PARSE_DONE;
+    up->left = up->last ? m->raw.n : m->pass;
+    return rc;
+}
+
+size_t upload_recv(struct client *c, struct slice in, enum parse_rc *rc) {
+    struct upload *up = c->upload;
+    *rc = PARSE_MORE;
+    if (up->whole || (up->req != NULL && !upload_ready(up))) {
+        stream_pause(&c->stream);
+        return 0;
+    }
+    if (up->left == 0 && (*rc = upload_look(up, in)) == PARSE_BAD) {
+        return 0;
+    }
+    size_t n = up->left < in.n ? (size_t)up->left : in.n;
+    if (n > 0 && up->req != NULL) {
+        n = upload_forward(up, slice(in.p, n));
+    }
+    up->left -= n;
+    up->moved += n;
+    if (up->left == 0 && up->last) {
+        upload_end(up);
+    }
+    return n;
+}
+
+void upload_flushed(struct lease *l) {
+    struct upload *up = l->upload;
+    struct uplink *u = l->uplink;
+    up->begun = up->begun || u->sent_off > 0 || up->req->state != REQ_QUEUED;
+    if (up->whole || !upload_ready(up)) {
+        return;
+    }
+    up->req->deadline = INT64_MAX; /* the server waits for the client now */
+    if (stream_paused(&up->client->stream)) {
+        stream_resume(&up->client->stream);
+        upload_watch(up);
+    }
+}

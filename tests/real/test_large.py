@@ -89,10 +89,10 @@ class Stream:
         return [self.bulk() for _ in range(int(line[1:]))]
 
 
-def put(server, key, n, command="SET"):
-    """Straight to the server, piece by piece."""
+def put(addr, key, n, command="SET"):
+    """Piece by piece."""
     key = key.encode()
-    with Stream(server.addr) as c:
+    with Stream(addr) as c:
         c.s.sendall(b"*3\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n$%d\r\n" % (len(command), command.encode(), len(key), key, n))
         for p in pieces(n, key if command == "SET" else b"element"):
             c.s.sendall(p)
@@ -110,10 +110,10 @@ def check_peak(px, mib):
 @pytest.fixture(scope="module")
 def server():
     s = RedisServer()
-    assert put(s, "big", BIG) == b"+OK\r\n"
-    assert put(s, "mid", 3 * MIB) == b"+OK\r\n"
+    assert put(s.addr, "big", BIG) == b"+OK\r\n"
+    assert put(s.addr, "mid", 3 * MIB) == b"+OK\r\n"
     for _ in range(3):
-        put(s, "list", BIG, "RPUSH")
+        put(s.addr, "list", BIG, "RPUSH")
     with s.client() as c:
         c.cmd("SET", "small", "x")
         c.pipeline([("RPUSH", "many", *["%06d" % (i * 100 + k) for k in range(100)]) for i in range(2000)])
@@ -195,7 +195,7 @@ def test_a_client_that_does_not_read(px, server):
 
 def test_the_server_dies_in_the_middle():
     with RedisServer() as mine:
-        put(mine, "big", BIG)
+        put(mine.addr, "big", BIG)
         with Proxy({"p": redis_pool([mine])}, threads=1) as px, Stream(px.addr(), room=4096) as c:
             c.send("GET", "big")
             assert c.line() == b"$%d\r\n" % BIG
@@ -221,7 +221,7 @@ def test_memcached():
 @pytest.mark.skipif(not FULL, reason="the long form")
 def test_half_a_gigabyte():
     with RedisServer() as s:
-        assert put(s, "huge", HUGE) == b"+OK\r\n"
+        assert put(s.addr, "huge", HUGE) == b"+OK\r\n"
         with Proxy({"p": redis_pool([s])}, threads=1) as px, Stream(px.addr()) as c:
             c.send("GET", "huge")
             assert c.bulk() == digest(HUGE, b"huge")

@@ -98,9 +98,6 @@ static void client_left(struct client *c) {
 static __attribute__((noinline)) size_t client_more(struct client *c, struct buf *b, struct slice in, struct msg *m) {
     struct parser before = c->parser;
     size_t need = (size_t)m->need, used = 0;
-    if (need == 0) {
-        return 0;
-    }
     if (!upload_offered(c, in, m)) {
         stream_need(&c->stream, need);
     } else if (client_owed(c)) {
@@ -157,7 +154,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         struct slice rest = slice(in.p + used, in.n - used);
         enum parse_rc rc = c->front->parse_req(&c->parser, rest, m);
         if (rc == PARSE_MORE) {
-            size_t n = client_more(c, b, rest, m);
+            size_t n = m->need > 0 ? client_more(c, b, rest, m) : 0;
             used += n;
             if (n > 0) {
                 continue;

@@ -3,9 +3,8 @@
  *
  * The second mutual link between a client and an uplink, beside req: each side clears it when it goes. While a command waits,
  * the client is not read, as a server does not read a blocked client. A client that leaves has its leased uplink closed, so
- * that the server gives nothing to somebody who is gone. Leased uplinks are counted per server (`server_leases`; for large requests
- * `server_uploads`), kept when
- * they are free, and closed when nobody took them for a minute. One worker. */
+ * that the server gives nothing to somebody who is gone. Leased uplinks are counted per server and kind (`server_leases`,
+ * `server_uploads`), kept when they are free, and closed when nobody took them for a minute. One worker. */
 #ifndef KVMUX_CORE_LEASE_H
 #define KVMUX_CORE_LEASE_H
 

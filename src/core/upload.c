@@ -93,9 +93,8 @@ static void upload_next(struct server *s) {
     }
 }
 
-/* Gives the lease back. An uplink that has half a request, or owes a reply to somebody who left, is of no use to others; one that is
- * late is closed by its own timer (uplink_time.c). */
-static void upload_release(struct upload *up, bool left) {
+/* Gives the lease back. NONE: it is of use to others. */
+static void upload_release(struct upload *up, enum reason close) {
     struct lease *l = up->lease;
     if (l == NULL) {
         return;
@@ -103,8 +102,8 @@ static void upload_release(struct upload *up, bool left) {
     struct uplink *u = l->uplink;
     l->upload = NULL;
     up->lease = NULL;
-    if (u != NULL && (left || (up->begun && !up->whole && u->nsend + u->nwait == 0))) {
-        uplink_close(u, REASON_IDLE);
+    if (u != NULL && close != REASON_NONE) {
+        uplink_close(u, close);
     }
     if (up->own) {
         lease_free(&l);
@@ -202,8 +201,9 @@ void upload_take(struct req *r, struct buf *b, const struct msg *m) {
 
 void upload_settle(struct client *c) {
     struct upload *up = c->upload;
+    bool half = up->begun && !up->whole, late = up->req->deadline <= worker_now(worker_of(up));
     up->req = NULL;
-    upload_release(up, false);
+    upload_release(up, !half ? REASON_NONE : late ? REASON_SILENT : REASON_IDLE);
     if (up->whole || up->cut) {
         upload_free(c);
     } else {
@@ -232,7 +232,7 @@ void upload_cut(struct client *c) {
 
 void upload_drop(struct client *c) {
     if (c->upload != NULL) {
-        upload_release(c->upload, true);
+        upload_release(c->upload, REASON_IDLE);
         upload_free(c);
     }
 }

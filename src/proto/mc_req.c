@@ -347,7 +347,7 @@ enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
         if (in.n < p->left) {
             m->need = p->left;
             m->pass = 0;
-            if (p->pass_min > 0 && p->left - in.n >= p->pass_min) {
+            if (p->pass_min > 0 && p->left >= in.n + 2 + p->pass_min) {
                 pass(p, in, m);
             }
             return PARSE_MORE;

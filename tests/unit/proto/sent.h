@@ -111,7 +111,7 @@ static inline size_t sent_of(struct sent *t, const struct proto *proto, struct s
         } else if (m.pass > 0) {
             ASSERT(m.need == 0 && m.raw.p == copy && m.raw.n <= n && (m.raw.n > 0) != inside);
             if (!inside) {
-                ASSERT(m.route == ROUTE_LARGE && m.raw.n + m.pass + 2 >= n + pass_min);
+                ASSERT(m.route == ROUTE_LARGE && m.raw.n + m.pass >= n + pass_min);
                 begin = t->n;
                 noreply = (m.flags & MSG_NOREPLY) != 0;
                 sent_built(t, proto, &m);

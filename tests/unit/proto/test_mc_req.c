@@ -268,6 +268,7 @@ static const struct {
     {"set k 1 2 30\r\n" TENS TENS TENS "xxget a\r\n", true},
     {"set k 1 2 30 noreply\r\n" TENS TENS TENS "\rxget a\r\n", true},
     {"set k 1 2 30\r\n" TENS TENS TENS "\r", true},
+    {"set k 1 2 0\r\n\r\n", false},
     {"ms k 30 z\r\n" TENS TENS TENS "\r\n", false},
     {"set k 1 2 -30\r\n" TENS TENS TENS "\r\n", false},
 };

@@ -94,32 +94,39 @@ static void client_left(struct client *c) {
     }
 }
 
-/* A request is not here whole. Returns what of it was taken all the same. */
-static __attribute__((noinline)) size_t client_more(struct client *c, struct buf *b, struct slice in, struct msg *m) {
+/* A request is not here whole. True: its head is to be dispatched all the same, and the rest goes on while it arrives. */
+static __attribute__((noinline)) bool client_large(struct client *c, struct slice in, struct msg *m) {
     struct parser before = c->parser;
-    size_t need = (size_t)m->need, used = 0;
+    size_t need = (size_t)m->need;
     if (!upload_offered(c, in, m)) {
         stream_need(&c->stream, need);
-    } else if (client_owed(c)) {
+        return false;
+    }
+    if (client_owed(c)) {
         c->parser = before;
         client_pause(c); /* until everything earlier is answered */
-    } else {
-        c->last = m->cmd;
-        c->read_at = client_clock(worker_now(worker_of(c)));
-        metric_add(&c->pool->stats.v[POOL_client_requests], 1);
-        used = upload_begin(c, b, m);
+        return false;
     }
-    return used;
+    upload_begin(c, m);
+    return true;
 }
 
-/* More of a large request. */
-static size_t client_upload(struct client *c, struct slice in) {
-    enum parse_rc rc;
-    size_t n = upload_recv(c, in, &rc);
-    if (rc == PARSE_BAD) {
-        client_refuse(c, &worker_of(c)->msg);
+/* It is full. Returns how many bytes were taken all the same: more of a large request. */
+static __attribute__((noinline)) size_t client_hold(struct client *c, struct slice in) {
+    size_t used = 0;
+    if (c->upload != NULL) {
+        enum parse_rc rc;
+        used = upload_recv(c, in, &rc);
+        if (rc == PARSE_BAD) {
+            client_refuse(c, &worker_of(c)->msg);
+        }
+    } else if (client_blocked(c) && in.n < UNREAD_MAX) {
+        c->unread = true; /* read on, so that its going away is seen while it waits */
+    } else {
+        client_pause(c);
+        client_left(c);
     }
-    return n;
+    return used;
 }
 
 static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
@@ -136,29 +143,17 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         c->front = front->other != NULL && in.p[0] == front->other_byte ? front->other : front;
     }
     while (used < in.n && c->state == CLIENT_OPEN) {
-        if (UNLIKELY(client_full(c))) {
-            if (c->upload != NULL) {
-                size_t n = client_upload(c, slice(in.p + used, in.n - used));
-                used += n;
-                if (n > 0) {
-                    continue;
-                }
-            } else if (client_blocked(c) && in.n - used < UNREAD_MAX) {
-                c->unread = true; /* read on, so that its going away is seen while it waits */
-            } else {
-                client_pause(c);
-                client_left(c);
-            }
-            break;
-        }
         struct slice rest = slice(in.p + used, in.n - used);
-        enum parse_rc rc = c->front->parse_req(&c->parser, rest, m);
-        if (rc == PARSE_MORE) {
-            size_t n = m->need > 0 ? client_more(c, b, rest, m) : 0;
+        if (UNLIKELY(client_full(c))) {
+            size_t n = client_hold(c, rest);
             used += n;
-            if (n > 0) {
-                continue;
+            if (n == 0) {
+                break;
             }
+            continue;
+        }
+        enum parse_rc rc = c->front->parse_req(&c->parser, rest, m);
+        if (rc == PARSE_MORE && (m->need == 0 || !client_large(c, rest, m))) {
             break;
         }
         if (UNLIKELY(rc == PARSE_BAD)) {

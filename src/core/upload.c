@@ -9,7 +9,7 @@
 struct upload {
     struct client *client;
     struct server *server; /* NULL: it has not come to one */
-    struct req *req;       /* NULL: answered; what follows is thrown away */
+    struct req *req;       /* NULL: refused or answered; what follows is thrown away */
     struct lease *lease;   /* NULL: none (yet), or no more */
     struct list link;      /* of server->uploads, while it waits for its turn */
     struct timer timer;    /* the end of that, or the next look at the client's pace */
@@ -156,20 +156,15 @@ bool upload_offered(struct client *c, struct slice in, struct msg *m) {
     return m->pass > 0;
 }
 
-size_t upload_begin(struct client *c, struct buf *b, const struct msg *m) {
-    size_t head = m->raw.n;
+void upload_begin(struct client *c, const struct msg *m) {
     struct upload *up = mem_zalloc(sizeof *up);
     up->client = c;
     up->left = m->pass;
     timer_init(&up->timer, upload_on_timer);
     c->upload = up;
     c->waiting = true;
+    upload_watch(up);
     metric_add(&c->pool->stats.v[POOL_streamed_requests], 1);
-    dispatch(c, b, m);
-    if (up->req == NULL) { /* refused, or failed at once */
-        upload_discard(up);
-    }
-    return head;
 }
 
 void upload_take(struct req *r, struct buf *b, const struct msg *m) {

@@ -19,8 +19,8 @@ struct upload;
 /* After MORE: may the request that `in` begins with go on while it arrives? True: the message is its head, and the parser is behind
  * what it passes. Otherwise nothing happened. */
 bool upload_offered(struct client *, struct slice in, struct msg *);
-/* Dispatches that head; what follows it is for upload_recv. Returns how many bytes were taken. */
-size_t upload_begin(struct client *, struct buf *, const struct msg *);
+/* That head is about to be dispatched; what follows it is for upload_recv. */
+void upload_begin(struct client *, const struct msg *);
 /* Bytes that follow. Returns how many were taken; when it took none it needs more, or the client is paused. BAD: the protocol is
  * broken (the message has the answer), and there is no upload any more. */
 size_t upload_recv(struct client *, struct slice in, enum parse_rc *);

@@ -310,47 +310,52 @@ static size_t line_read(struct msg *m, size_t line) {
     return 0;
 }
 
-/* A request whose line is `in` up to p->pos: its data block goes ahead if its key says where. */
-static void pass(struct parser *p, struct slice in, struct msg *m) {
-    m->base = in.p;
-    line_split(m, in.p, p->pos);
-    size_t data = line_read(m, p->pos);
+/* May so many bytes of a data block go ahead that are not here yet? */
+static bool may_pass(const struct parser *p, struct slice in, size_t whole) {
+    return p->pass_min > 0 && whole >= in.n + 2 + p->pass_min;
+}
+
+/* The line was read, and its data block is not all here: it goes ahead if it may and its key says where. */
+static __attribute__((noinline)) enum parse_rc more(struct parser *p, struct slice in, struct msg *m, size_t line, size_t data) {
+    p->phase = PHASE_DATA;
+    p->left = m->need = line + data;
+    m->pass = 0;
+    if (!may_pass(p, in, line + data)) {
+        return PARSE_MORE;
+    }
     if (m->rules != NULL) {
         judge_by_rules(m);
     }
     if (m->route == ROUTE_ONE) {
         m->route = ROUTE_LARGE;
-        m->raw = slice(in.p, p->pos);
+        m->raw = slice(in.p, line);
         m->pass = data - 2;
         m->need = 0;
         *p = (struct parser){.phase = PHASE_END};
     }
+    return PARSE_MORE;
 }
 
-/* Whatever stands there instead of a line end, the server says what it thinks of it. */
-static enum parse_rc end_take(struct parser *p, struct slice in, struct msg *m) {
+/* The line was read before: is it to be read again? Behind a data block that passed, whatever stands there instead of a line end is
+ * the end of the request: the server says what it thinks of it. */
+static __attribute__((noinline)) bool line_again(struct parser *p, struct slice in, struct msg *m) {
     m->pass = 0;
-    if (in.n < 2) {
-        return PARSE_MORE;
+    if (p->phase == PHASE_DATA) {
+        m->need = in.n < p->left ? p->left : 0;
+        return m->need == 0 || may_pass(p, in, p->left);
     }
-    m->raw = slice(in.p, 2);
-    *p = (struct parser){0};
-    return PARSE_DONE;
+    if (in.n >= 2) {
+        m->raw = slice(in.p, 2);
+        *p = (struct parser){0};
+    }
+    return false;
 }
 
 enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
     msg_clear(m);
-    if (p->phase == PHASE_END) {
-        return end_take(p, in, m);
-    }
-    if (p->phase == PHASE_DATA) {
-        if (in.n < p->left) {
-            m->need = p->left;
-            m->pass = 0;
-            if (p->pass_min > 0 && p->left >= in.n + 2 + p->pass_min) {
-                pass(p, in, m);
-            }
-            return PARSE_MORE;
+    if (UNLIKELY(p->phase != PHASE_LINE)) {
+        if (!line_again(p, in, m)) {
+            return p->phase == PHASE_LINE ? PARSE_DONE : PARSE_MORE;
         }
     } else {
         enum parse_rc rc = line_find(p, in, m);
@@ -363,9 +368,7 @@ enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
     line_split(m, in.p, line);
     size_t data = line_read(m, line);
     if (in.n - line < data) {
-        p->phase = PHASE_DATA;
-        p->left = m->need = line + data;
-        return PARSE_MORE;
+        return more(p, in, m, line, data);
     }
     if (data > 0 && m->route != ROUTE_REPLY) {
         if (m->cmd->keys == FORM_STORE) {

@@ -293,8 +293,13 @@ static bool keys_in_front(struct msg *m, uint32_t total) {
 }
 
 bool resp_judge_head(struct msg *m, uint32_t total) {
-    const struct cmd *c = m->nargs > 0 ? find(0, msg_arg(m, 0)) : NULL;
-    if (c != NULL && m->rules != NULL) {
+    if (m->nargs == 0) {
+        return false;
+    }
+    const struct cmd *c = find(0, msg_arg(m, 0));
+    if (c == NULL) {
+        c = find_beside(m, slice(NULL, 0), msg_arg(m, 0));
+    } else if (m->rules != NULL) {
         c = rules_row(m->rules, c);
     }
     if (c == NULL || c->why != NULL || resp_is_container(c) || !arity_fits(c, total) ||

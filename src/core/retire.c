@@ -167,7 +167,7 @@ void server_leave(struct server *s, struct conf *keeps, int64_t by) {
 }
 
 bool server_is_empty(const struct server *s) {
-    return list_empty(&s->leases) && list_empty(&s->suspects) && list_empty(&s->aside);
+    return list_empty(&s->leases) && list_empty(&s->uploads) && list_empty(&s->suspects) && list_empty(&s->aside);
 }
 
 /* ---- another time-out ---- */

@@ -83,8 +83,9 @@ static void upload_start(struct upload *up) {
     upload_watch(up);
 }
 
+/* One always has: those who wait had their place before the limit was lowered. */
 static bool has_room(const struct server *s) {
-    return s->nuploads < (uint64_t)s->pool->conf->server_uploads;
+    return s->nuploads == 0 || s->nuploads < (uint64_t)s->pool->conf->server_uploads;
 }
 
 static void upload_next(struct server *s) {

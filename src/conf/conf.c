@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#ifdef __APPLE__
+#define st_mtim st_mtimespec
+#endif
+
 #define FILE_MAX (64u << 20) /* bytes; what is larger is no configuration */
 #define READ_STEP (64u << 10)
 

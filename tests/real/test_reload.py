@@ -171,6 +171,18 @@ def test_errors_change_nothing(redis_alone):
         assert c.cmd("GET", "a") == NIL
 
 
+def test_many_at_once(redis_alone):
+    """Signals that come while a reload is under way are not lost: the last file is in use."""
+    with Proxy({"p": redis_pool([redis_alone], timeout=999)}, flags=FLAGS) as px, Load(2, lambda: once(px), redis_step) as load:
+        px.fixed = True
+        for timeout in range(1000, 1020):
+            px.pools["p"]["timeout"] = timeout
+            px.write_conf()
+            px.proc.signal(signal.SIGHUP)
+        px.wait_log('what="timeout" name="" change=changed from="[0-9]+" to="1019"')
+        load.more()
+
+
 def test_as_nutcracker_sighup_only_opens_the_log(redis_alone):
     with RedisServer() as other, Proxy({"p": redis_pool([redis_alone])}, flags=FLAGS, argv0="nutcracker") as px, px.client() as c:
         assert c.cmd("SET", "only", "here") == OK

@@ -12,6 +12,14 @@
 #include "core/worker_state.h"
 
 #define LINGER_USEC 1000000
+/* A client of whose replies nothing is known yet may have so many requests in flight, or what fills client_buffer with
+ * replies of this size. Few clients send more at once. */
+#define WINDOW_FIRST 64
+#define REPLY_FIRST 16384
+/* Any client may have so many: one reply is written while the next one comes. */
+#define WINDOW_MIN 2
+/* A flush of fewer bytes teaches nothing about large replies: it is the least client_buffer. */
+#define LEARN_MIN 4096
 /* So much may a client send behind a command that waits before it is not read any more. */
 #define UNREAD_MAX 65536
 
@@ -25,7 +33,25 @@ static struct worker *worker_of(const struct client *c) {
 static bool client_full(const struct client *c) {
     const struct conf_pool *conf = c->pool->conf;
     size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer;
-    return c->waiting || c->nreqs >= (uint64_t)conf->client_max_requests || c->bytes > room;
+    return c->waiting || c->nreqs >= c->window || c->bytes > room;
+}
+
+static uint32_t first_window(const struct conf_pool *conf) {
+    size_t fit = max_size((size_t)conf->client_buffer / REPLY_FIRST, WINDOW_MIN);
+    return (uint32_t)min_size(min_size(fit, WINDOW_FIRST), (size_t)conf->client_max_requests);
+}
+
+/* The window follows the mean. One large reply among small ones halves it, since what is behind it was small; the next small
+ * ones open it again, but only for a client that has more to ask. */
+__attribute__((noinline)) void client_learn(struct client *c, size_t bytes, uint32_t n) {
+    const struct conf_pool *conf = c->pool->conf;
+    uint64_t room = (uint64_t)conf->client_buffer, most = (uint64_t)conf->client_max_requests, window = c->window;
+    if (bytes * window > room * max_size(n, 1)) {
+        window = max_size(window / 2, max_size(room * max_size(n, 1) / bytes, WINDOW_MIN));
+    } else if (stream_paused(&c->stream) && bytes * (window + n) <= room * n) {
+        window += n;
+    }
+    c->window = (uint32_t)min_size(window, most);
 }
 
 /* A command of it waits at the server, perhaps for ever. */
@@ -292,7 +318,7 @@ static void client_flushed(struct client *c) {
         const struct conf_pool *conf = c->pool->conf;
         size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer / 2;
         if (c->fifo.head == NULL ||
-            (!c->waiting && c->nreqs <= (uint64_t)conf->client_max_requests / 2 && c->bytes <= room)) {
+            (!c->waiting && c->nreqs <= c->window / 2 && c->bytes <= room)) {
             stream_resume(&c->stream);
         }
     }
@@ -325,6 +351,9 @@ static bool client_write(struct client *c) {
         }
     }
     client_retire(c, sent);
+    if (UNLIKELY(sent > LEARN_MIN || stream_paused(&c->stream))) {
+        client_learn(c, sent, before - c->nreqs);
+    }
     if (sent < runs.total) {
         client_stalled(c);
         return false;
@@ -401,6 +430,7 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
     struct worker *w = pool->worker;
     struct client *c = freelist_get(&w->clients);
     *c = (struct client){.pool = pool, .id = w->next_client++};
+    c->window = first_window(pool->conf);
     c->since = c->read_at = client_clock(worker_now(w));
     c->session = (struct session){
         .authed = !conf_must_log_in(pool->conf),

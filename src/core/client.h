@@ -5,6 +5,10 @@
  *     └─QUIT, broken frame──▶ CLOSING ─ all written ─▶ LINGER ─ FIN or 1 s ─▶ CLOSED
  *     any of them ─ nothing that it could be sent would make sense ─▶ BROKEN ─ end of the turn ─▶ CLOSED
  *
+ * How much it may ask for at a time: `window` requests. What their replies will hold is not known when they are sent on, so the
+ * window is what the last ones say: as many as will probably fill client_buffer. It begins small, grows with each small reply
+ * while the client has more to ask, and halves when replies turn out to be larger (client_learn).
+ *
  * LINGER: our FIN is sent and what still arrives is thrown away, since closing with unread input would make the kernel
  * reset the connection and destroy replies that are on their way. */
 #ifndef KVMUX_CORE_CLIENT_H
@@ -38,6 +42,7 @@ struct client {
     const struct cmd *last; /* of its requests, as of the last time it was read; NULL: none */
     uint32_t since, read_at; /* client_clock: accepted, and last read */
     uint32_t nreqs;  /* in fifo */
+    uint32_t window; /* so many may be: 1 .. client_max_requests */
     uint32_t id;     /* unique in this worker; picks the uplink when a server has several */
     uint8_t state;   /* enum client_state */
     bool woken : 1;
@@ -67,6 +72,8 @@ void client_wake(struct client *);
 void client_flush(struct client *);
 /* It gets what it has asked for, and is closed; at once when a command of it waits at a server, perhaps for ever. */
 void client_drain(struct client *, enum reason);
+/* `n` replies had `bytes` together; n == 0: so much of one that is longer. */
+void client_learn(struct client *, size_t bytes, uint32_t n);
 /* Answers what it has asked for and closes. */
 void client_finish(struct client *, enum reason);
 void client_close(struct client *, enum reason);

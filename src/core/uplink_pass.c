@@ -142,12 +142,16 @@ static void keep_piece(struct req *r, struct buf *b, struct slice piece) {
     }
 }
 
-static void pass_begin(struct uplink *u, struct req *r) {
+/* `size`: bytes that are certainly to come. */
+static void pass_begin(struct uplink *u, struct req *r, size_t size) {
     u->passing = true;
     u->passed = 0;
     u->parser.pass_min = 1; /* from now on everything goes as it comes */
     if (r->state == REQ_SENT) {
         r->state = REQ_STREAMING;
+    }
+    if (r->client != NULL) {
+        client_learn(r->client, size, 1); /* it is written in pieces that do not say how large it was */
     }
     metric_add(&r->pool->stats.v[POOL_streamed_replies], 1);
 }
@@ -181,7 +185,7 @@ size_t uplink_pass_more(struct uplink *u, struct req *r, struct buf *b, struct s
             u->parser.pass_min = 0;
             return 0;
         }
-        pass_begin(u, r);
+        pass_begin(u, r, (size_t)rsp->pass);
     }
     u->pass_left = rsp->pass;
     return rsp->pass > 0 ? uplink_pass(u, b, in) : 0;

@@ -5,7 +5,8 @@
                                            all rows of `list` when none is named: a quarter of an hour; one: half a minute
     bench/bench.py behave [ROW...]         what one client, server or number of things does to others (bench/behave.py): ten minutes
     bench/bench.py smoke                   every row of both for a moment: replies must be right, figures are not looked at
-    bench/bench.py memory                  bytes per idle client at 10,000 clients; memory after slow readers
+    bench/bench.py memory                  bytes per idle client at 10,000 clients; what slow readers, spikes of large values and many requests
+                                           hold and give back (--many 100000000: as long as it takes)
     bench/bench.py instructions [ROW...]   user-space instructions per request (needs valgrind; not blurred by a busy machine)
     bench/bench.py syscalls [ROW...]       system calls per request (needs perf and root)
     bench/bench.py list                    the rows
@@ -20,7 +21,6 @@ is what the scheduler counted for all threads of the proxy in the measured windo
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +28,7 @@ import time
 
 import behave
 import lab
+import memory
 from lab import SCENARIOS
 from show import count, median, ratio, table, verdict
 
@@ -144,61 +145,23 @@ def cmd_smoke(the_lab, targets, a):
     return 1 if wrong else 0
 
 
-def idle_bytes(the_lab, p, clients, touch):
-    s = dict(SCENARIOS["get-p1"], clients=1)
-    servers = the_lab.servers(s)
-    try:
-        p.start(s)
-        the_lab.load(p, s, 0.2)  # what the first request ever costs is not an idle client's
-        before = p.rss_kb()
-        r = the_lab.load(p, s, 0.5, idle=clients, touch=touch)
-        if r["wrong"]:
-            raise RuntimeError(r["wrong"])
-        return (r["rss_kb"] - before) * 1024 / clients
-    finally:
-        p.stop()
-        lab.stop(servers)
-
-
-def spike(the_lab, p, clients=20, requests=400, seconds=3):
-    """Clients that ask for 16 KiB values and do not read: memory while they do so, and after they left."""
-    s = dict(SCENARIOS["get-16k"])
-    servers = the_lab.servers(s)
-    socks = []
-    try:
-        p.start(s)
-        before = p.rss_kb()
-        for i in range(clients):
-            c = socket.create_connection(("127.0.0.1", p.port))
-            c.setblocking(False)
-            try:
-                c.send(b"".join(b"*2\r\n$3\r\nGET\r\n$7\r\nk%06d\r\n" % (i * requests + k) for k in range(requests)))
-            except BlockingIOError:
-                pass
-            socks.append(c)
-        most, end = 0, time.time() + seconds
-        while time.time() < end:
-            most = max(most, p.rss_kb())
-            time.sleep(0.05)
-        for c in socks:
-            c.close()
-        time.sleep(seconds)
-        return before, most, p.rss_kb()
-    finally:
-        for c in socks:
-            c.close()
-        p.stop()
-        lab.stop(servers)
-
-
 def cmd_memory(the_lab, proxies, a):
-    rows = []
+    idle, peaks, spikes, steady = [], [], [], []
+    mb = lambda kb: "%.1f" % (kb / 1024)
     for p in proxies:
-        fresh, used = (median([idle_bytes(the_lab, p, a.idle, touch) for _ in range(a.rounds)]) for touch in (False, True))
-        start, most, after = (x / 1024 for x in spike(the_lab, p))
-        rows.append([p.label, "%.0f" % fresh, "%.0f" % used, "%.1f" % start, "%.1f" % most, "%.1f" % after])
+        fresh, used = (median([memory.idle_bytes(the_lab, p, a.idle, touch) for _ in range(a.rounds)]) for touch in (False, True))
+        idle.append([p.label, "%.0f" % fresh, "%.0f" % used] + [mb(x) for x in memory.unread(the_lab, p)])
+        peaks.append([p.label] + [mb(memory.peak(the_lab, p, name)) for name in memory.PEAKS])
+        for kind, percent in (("GET", 0), ("SET", 100)):
+            before, most, seconds, after = memory.spike(the_lab, p, percent)
+            spikes.append([p.label, kind, mb(before), mb(most), mb(after), "%.1f" % seconds if after <= 1.2 * before else "never"])
+        done, sizes = memory.steady(the_lab, p, a.many)
+        steady.append([p.label, "{:,}".format(done), mb(sizes[0]), mb(sizes[-1]), mb(max(sizes))])
     table(["proxy", "B per idle client (%d)" % a.idle, "the same, each used once", "MB at start",
-           "MB, 20 clients read none of 400 × 16 KiB", "MB after they left"], rows)
+           "MB, 20 clients read none of 400 × 16 KiB", "MB after they left"], idle)
+    table(["peak MB"] + [SCENARIOS[name]["text"] for name in memory.PEAKS], peaks)
+    table(["spike of %d × 1 MiB" % memory.SPIKE_CLIENTS, "", "MB before", "MB at most", "MB then", "seconds until within 20 %"], spikes)
+    table(["GET, SET, MGET, pipeline 64", "requests", "MB after a tenth", "MB at the end", "MB at most between"], steady)
     return 0
 
 
@@ -254,6 +217,7 @@ def arguments():
     ap.add_argument("--rounds", type=int, help="runs of each proxy (run 7, behave 5, others 3)")
     ap.add_argument("--seconds", type=float, default=0.6, help="measured time of a run (0.6)")
     ap.add_argument("--idle", type=int, default=10000, help="idle clients (memory)")
+    ap.add_argument("--many", type=int, default=3000000, help="requests of the run that must not grow (memory)")
     a = ap.parse_args()
     a.requests = 0  # no limit but time
     a.build = os.path.abspath(a.build)

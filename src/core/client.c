@@ -36,7 +36,8 @@ static bool client_full(const struct client *c) {
     return c->waiting || c->nreqs >= c->window || c->bytes > room;
 }
 
-static uint32_t first_window(const struct conf_pool *conf) {
+/* Out of line, like client_learn: inlined they would cost registers in the functions that every request runs through. */
+static __attribute__((noinline)) uint32_t first_window(const struct conf_pool *conf) {
     size_t fit = max_size((size_t)conf->client_buffer / REPLY_FIRST, WINDOW_MIN);
     return (uint32_t)min_size(min_size(fit, WINDOW_FIRST), (size_t)conf->client_max_requests);
 }

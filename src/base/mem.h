@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/slice.h"
 
+void mem_init(void); /* at the start of the program, before there are threads */
 void *mem_alloc(size_t n);
 void *mem_zalloc(size_t n);
 void *mem_realloc(void *p, size_t n);

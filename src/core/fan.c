@@ -296,10 +296,15 @@ static bool is_collected(const struct cmd *c) {
 }
 
 static void fan_refuse(struct fan *f) {
+    f->bytes = SIZE_MAX / 2; /* nor is there room for what is still to come */
     for (uint32_t i = 0; i < f->nparts; i++) {
         rope_fini(&f->parts[i].reply);
         f->parts[i].failed = REASON_GATHER_LIMIT;
     }
+}
+
+bool fan_has_room(const struct req *part, size_t size) {
+    return !is_collected(part->cmd) || part->fan->bytes + size <= (size_t)part->pool->conf->gather_limit;
 }
 
 void fan_part_done(struct req *part) {
@@ -315,6 +320,9 @@ void fan_part_done(struct req *part) {
 
 void fan_part_fail(struct req *part, enum reason why) {
     part->fan->parts[part->part].failed = why;
+    if (UNLIKELY(why == REASON_GATHER_LIMIT)) {
+        fan_refuse(part->fan);
+    }
     fan_part_ended(part->fan, part);
 }
 

@@ -62,6 +62,7 @@ struct fan *fan_new(struct req *whole, uint32_t nparts, uint32_t nkeys);
 struct req *fan_part_new(struct fan *, uint32_t part);
 
 void fan_free(struct fan *); /* no part is under way */
+bool fan_has_room(const struct req *part, size_t size); /* for a reply of that size, or gather_limit is exceeded */
 void fan_part_done(struct req *part);
 void fan_part_fail(struct req *part, enum reason);
 void fan_abandon(struct fan *); /* the client left: replies are dropped as they come */

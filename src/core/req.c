@@ -173,8 +173,12 @@ void req_unlink_uplink(struct req *r) {
     }
 }
 
-void req_expire(struct req *r) {
+void req_expire(struct req *r, enum reason why) {
     ASSERT((r->state == REQ_SENT || r->state == REQ_STREAMING) && r->uplink != NULL);
     r->flags |= REQ_EXPIRED;
-    req_fail(r, REASON_TIMEDOUT);
+    req_fail(r, why);
+}
+
+bool req_is_wanted(const struct req *r) {
+    return (r->flags & REQ_PART) ? r->fan != NULL : r->client != NULL && r->state != REQ_DONE;
 }

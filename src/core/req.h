@@ -30,7 +30,7 @@ enum {
     REQ_PART = 1u << 0,    /* a part of a fan */
     REQ_SILENT = 1u << 1,  /* the client wants no answer */
     REQ_RETRIED = 1u << 2, /* sent again once already */
-    REQ_EXPIRED = 1u << 3, /* got its error at its deadline; still in the wait queue for its late reply */
+    REQ_EXPIRED = 1u << 3, /* got its error already; still in the wait queue for its late reply */
     REQ_GHOST = 1u << 4,   /* the unsent rest of a request that is answered already: bytes only, no reply follows */
     REQ_QUIET = 1u << 5,   /* the client wants no answer that says what it expects: errors are shown */
     REQ_ERROR = 1u << 6,   /* REQ_PART: one of its replies was an error */
@@ -76,6 +76,7 @@ void req_unlink_client(struct req *);          /* the client left; frees the req
 void req_unlink_uplink(struct req *);          /* left the uplink's queue; frees it if nobody waits for it */
 /* Where the bytes of its reply are to be staged; NULL: nobody waits, drop them. */
 struct stage *req_stage(struct req *);
-void req_expire(struct req *); /* gives a sent request its time-out error; it stays in the wait queue */
+void req_expire(struct req *, enum reason); /* a sent request gets its error before its reply came; it stays in the wait queue */
+bool req_is_wanted(const struct req *); /* somebody still waits for its reply */
 
 #endif

@@ -205,6 +205,7 @@ static void pool_change(struct pool *p, const struct conf_pool *now, const struc
     sets_move(p, old);
     LIST_EACH_SAFE(&p->clients, l) {
         struct client *c = CONTAINER_OF(l, struct client, link);
+        client_learn(c, 0, 0); /* client_max_requests may be less now */
         c->wrote = wrote_now(c->wrote, places, n);
         client_move(c, old, now);
     }

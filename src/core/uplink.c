@@ -270,6 +270,7 @@ void uplink_close(struct uplink *u, enum reason why) {
     timer_cancel(w->loop, &u->timer);
     stream_close(&u->stream);
     list_remove(&u->flush_link);
+    uplink_whole_end(u);
     server_forget(s, u, why);
     uplink_count_close(u, was, why);
     if (why != REASON_IDLE && why != REASON_DRAIN && why != REASON_REMOVED) {

@@ -57,7 +57,7 @@ static bool uplink_alone(const struct uplink *u, const struct req *r) {
 /* What comes next of this reply can go to the client without being received here. */
 static bool can_move(const struct uplink *u, const struct req *r) {
     const struct client *c = r->client;
-    return r->state == REQ_STREAMING && c != NULL && c->state < CLIENT_LINGER && c->fifo.head == &r->client_link &&
+    return r->state == REQ_STREAMING && !(r->flags & REQ_SILENT) && c != NULL && c->state < CLIENT_LINGER && c->fifo.head == &r->client_link &&
            stream_can_move(&u->stream, &c->stream, u->pass_left);
 }
 
@@ -113,13 +113,10 @@ void uplink_taken(struct uplink *u, struct req *r) {
 
 /* ---- pieces ---- */
 
-/* Everybody counts on the whole reply: a fan, what comes ahead of the reply that counts, a client that may not want it. But
- * what nobody waits for any more need not be collected either. */
+/* Some have to see the whole reply: a fan, and whoever judges what comes ahead of the reply that counts. What nobody waits for any
+ * more need not be collected either; what a quiet request is not told is short. */
 static bool may_pass(const struct req *r) {
-    if (r->state == REQ_QUEUED || r->skip > 0 || (r->flags & (REQ_SILENT | REQ_QUIET))) {
-        return false;
-    }
-    return !(r->flags & REQ_PART) || r->fan == NULL;
+    return r->state != REQ_QUEUED && r->skip == 0 && (!(r->flags & REQ_PART) || r->fan == NULL);
 }
 
 /* It is alive: so many bytes came. */
@@ -134,7 +131,7 @@ static void piece_came(struct uplink *u, struct req *r, size_t n) {
 
 static void keep_piece(struct req *r, struct buf *b, struct slice piece) {
     struct client *c = r->client;
-    if (r->state == REQ_STREAMING && c != NULL && c->state != CLIENT_BROKEN) {
+    if (r->state == REQ_STREAMING && c != NULL && c->state != CLIENT_BROKEN && !(r->flags & REQ_SILENT)) {
         rope_add(&r->bytes, &c->stage, b, piece);
         c->bytes += piece.n;
         c->owed += piece.n;
@@ -176,10 +173,11 @@ __attribute__((noinline)) size_t uplink_pass(struct uplink *u, struct buf *b, st
 
 size_t uplink_pass_more(struct uplink *u, struct req *r, struct buf *b, struct slice in, struct rsp *rsp) {
     if (!u->passing) {
-        if (unit(u) == 0 || max_size((size_t)rsp->need, in.n) < unit(u) || !may_pass(r)) {
+        uint64_t least = unit(u) == 0 && !req_is_wanted(r) ? 1 : unit(u);
+        if (least == 0 || max_size((size_t)rsp->need, in.n) < least || !may_pass(r)) {
             return 0;
         }
-        u->parser.pass_min = (uint32_t)unit(u);
+        u->parser.pass_min = (uint32_t)least;
         u->server->pool->back->parse_rsp(&u->parser, r->cmd, in, rsp);
         if (rsp->pass == 0) {
             u->parser.pass_min = 0;

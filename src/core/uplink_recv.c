@@ -67,7 +67,7 @@ static void uplink_pass_over(struct uplink *u, struct req *r, enum rsp_kind kind
 
 /* A reply that is more than its bytes. */
 static void uplink_take_marks(struct uplink *u, struct req *r, const struct rsp *rsp) {
-    if (rsp->quiet_ok && (r->flags & REQ_QUIET)) {
+    if (rsp->quiet_ok && (r->flags & REQ_QUIET) && !(r->flags & REQ_BEGUN)) { /* else it is long: then a server is wrong */
         r->flags |= REQ_SILENT;
     }
     if (rsp->no_script && (r->flags & REQ_SCRIPT)) {
@@ -100,7 +100,10 @@ static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind k
 static __attribute__((noinline)) size_t uplink_more(struct uplink *u, struct req *r, struct buf *b, struct slice in,
                                                     struct rsp *rsp) {
     size_t n = r != NULL ? uplink_pass_more(u, r, b, in, rsp) : 0;
-    if (n == 0 && rsp->need > 0) {
+    if (n == 0 && !u->passing && !uplink_whole(u, r, rsp, in.n)) {
+        n = u->state != UPLINK_CLOSED ? uplink_pass_more(u, r, b, in, rsp) : 0;
+    }
+    if (n == 0 && rsp->need > 0 && u->state != UPLINK_CLOSED) {
         stream_need(&u->stream, (size_t)rsp->need);
     }
     return n;
@@ -113,6 +116,9 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     size_t used = 0, count = 0;
     if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
         return feed_on_recv(u, b, in);
+    }
+    if (UNLIKELY(u->whole > 0)) {
+        uplink_whole_end(u);
     }
     if (UNLIKELY(u->pass_left > 0)) {
         used = uplink_pass(u, b, in);

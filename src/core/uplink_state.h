@@ -1,5 +1,5 @@
 /* uplink_state.h: what the files of an uplink share: uplink.c (begin and end), uplink_send.c (queues and writing),
- * uplink_recv.c (replies), uplink_pass.c (large ones), uplink_time.c (deadlines). */
+ * uplink_recv.c (replies), uplink_pass.c and uplink_whole.c (large ones), uplink_time.c (deadlines). */
 #ifndef KVMUX_CORE_UPLINK_STATE_H
 #define KVMUX_CORE_UPLINK_STATE_H
 
@@ -49,6 +49,12 @@ size_t uplink_pass(struct uplink *, struct buf *, struct slice in);
 void uplink_on_bytes(struct stream *);
 /* u->passing: the end of it is there. From here on it is a reply like any other. */
 void uplink_pass_end(struct uplink *, struct req *);
+
+/* uplink_whole.c */
+/* May the reply to `r` (NULL: to the greeting), of which `have` bytes are here, be collected? False: whoever waited got an error, or the
+ * uplink is closed. */
+bool uplink_whole(struct uplink *, struct req *r, const struct rsp *, size_t have);
+void uplink_whole_end(struct uplink *); /* what was counted for it is not to come any more */
 
 /* uplink_time.c */
 void uplink_arm(struct uplink *, int64_t at); /* the timer runs at this time at the latest */

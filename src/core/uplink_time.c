@@ -44,7 +44,7 @@ static uint32_t uplink_expire_sent(struct uplink *u, int64_t now) {
         if (r->deadline <= now && !(r->flags & REQ_EXPIRED)) {
             n++;
             metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
-            req_expire(r);
+            req_expire(r, REASON_TIMEDOUT);
         }
     }
     return n;

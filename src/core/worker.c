@@ -12,7 +12,7 @@
 #define RELIEF_USEC 100000      /* the same above the memory limit */
 #define RELIEF_MIN (64u << 10)  /* a client that holds less of a request is not worth closing */
 #define REQS_KEPT 256
-#define SPIKE_BYTES (8u << 20)  /* so much less in use than before: a spike, and the allocator must let go of it, too */
+#define SPIKE_BYTES (2u << 20)  /* so much less in use than before: a spike, and the allocator must let go of it, too */
 #define TELL_BYTES (256u << 10) /* a smaller change of the buffered bytes is not told */
 
 void worker_connection(struct worker *w, int change) {
@@ -100,14 +100,21 @@ static void worker_unlisten(struct worker *w) {
 
 /* ---- upkeep ---- */
 
-/* Above the limit: the client that holds most of a request which has not arrived whole loses its connection. */
+/* What would be there again if this client went: of a request that has not arrived whole, or of replies that it does not read. */
+static size_t client_holds(const struct client *c) {
+    size_t tail = c->stream.tail != NULL ? c->stream.tail->cap : 0;
+    bool slow = c->blocked && c->owed > (uint64_t)c->pool->conf->client_buffer_limit;
+    return max_size(tail, slow ? c->owed : 0);
+}
+
+/* Above the limit: the client that holds most loses its connection. */
 static void worker_relieve(struct worker *w) {
     struct client *worst = NULL;
     size_t most = RELIEF_MIN;
     for (uint32_t i = 0; i < w->npools; i++) {
         LIST_EACH(&w->pools[i]->clients, l) {
             struct client *c = CONTAINER_OF(l, struct client, link);
-            size_t holds = c->stream.tail != NULL ? c->stream.tail->cap : 0;
+            size_t holds = client_holds(c);
             if (holds > most) {
                 most = holds;
                 worst = c;

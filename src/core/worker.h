@@ -13,6 +13,7 @@
 /* One per process: limits that count over all workers. Touched when a client comes or goes, never per request. */
 struct shared {
     uint64_t buffer_bytes; /* of all workers, atomic; each worker adds the change since its last turn */
+    uint64_t promised_bytes; /* atomic: of large replies that are received whole now (uplink_whole.c) */
     int64_t started_wall;  /* usec since the epoch */
     uint32_t pid;
     uint32_t workers;

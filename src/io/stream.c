@@ -41,13 +41,14 @@ static void stream_fail(struct stream *s, enum reason why) {
 
 /* ---- the tail: bytes shown and not taken ---- */
 
-/* The bytes move to a larger buf. Not buf_grow: somebody may refer to the old one. */
+/* The bytes move to a larger buf. Not buf_grow: somebody may refer to the old one. By half at least: an array announces one element after the
+ * other, and all that is there would be copied for each of them. */
 static bool tail_room(struct stream *s, size_t cap) {
     struct buf *old = s->tail;
     if (old != NULL && old->cap >= cap) {
         return true;
     }
-    struct buf *b = buf_new(s->loop->pool, cap);
+    struct buf *b = buf_new(s->loop->pool, old != NULL ? max_size(cap, old->cap + old->cap / 2) : cap);
     if (b == NULL) {
         stream_fail(s, REASON_NO_MEMORY);
         return false;
@@ -67,7 +68,7 @@ static size_t tail_cap(const struct stream *s, size_t len) {
         return len;
     }
     size_t grown = max_size(TAIL_FIRST, TAIL_GROWTH * len);
-    return s->need > len ? min_size(s->need, grown) : grown;
+    return s->need > len ? min_size(s->need, grown) : len;
 }
 
 static bool tail_put(struct stream *s, struct slice rest) {
@@ -207,7 +208,7 @@ static inline bool recv_shared(struct stream *s, size_t most) {
 static bool recv_tail(struct stream *s) {
     struct loop *loop = s->loop;
     struct buf *tail = s->tail, *b = shared_buf(loop);
-    size_t want = s->need > tail->len ? s->need : 2 * tail->len + TAIL_FIRST;
+    size_t want = s->need > tail->len ? s->need : tail->cap + tail->cap / 2;
     bool full = tail->cap - tail->len < min_size(want - tail->len, TAIL_SMALL);
     if (full && !tail_room(s, min_size(want, TAIL_GROWTH * tail->cap + TAIL_FIRST))) {
         return false;

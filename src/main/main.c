@@ -1,5 +1,6 @@
 /* main.c: what was asked for? */
 #include "admin/listeners.h"
+#include "base/mem.h"
 #include "main/diff.h"
 #include "main/logfile.h"
 #include "main/problems.h"
@@ -55,6 +56,7 @@ static int start(const struct args *a) {
 
 int main(int argc, char **argv) {
     struct args a;
+    mem_init();
     if (!args_parse(&a, argc, argv)) {
         return 1;
     }

@@ -766,9 +766,10 @@ class Proxy:
     tries = 8
 
     def __init__(self, pools, kind=None, flags=(), threads=2, unix_listen=False, start=True, argv0=None, limits=None, stats=True,
-                 listens=None, stats_port=None, env=None, same_file_as=None):
+                 listens=None, stats_port=None, env=None, same_file_as=None, section=None):
         self.kind = kind or TARGET
         self.pools = {n: dict(p) for n, p in pools.items()}
+        self.section = section   # keys of the section `kvmux`
         self.flags = list(flags)
         self.threads = threads
         self.unix_listen = unix_listen
@@ -817,7 +818,7 @@ class Proxy:
             if self.kind == "kvmux" and any(isinstance(s, FakeServer) for s in self.pools[name]["servers"]):
                 self.pools[name].setdefault("learn_commands", "false")   # tests count its connections
         with open(self.conf, "w", encoding="utf-8", errors="surrogateescape") as f:
-            f.write(yaml_text(self.pools))
+            f.write(yaml_text(self.pools) + ("kvmux: %s\n" % yaml_quote(self.section) if self.section else ""))
 
     def reload(self, pools, taken=True):
         """Another file with these pools, which listen where they did, and SIGHUP; returns when it is in use, or refused."""

@@ -204,6 +204,9 @@ void world_free(struct world **wp) {
         }
     }
     control_free(&w->control);
+    if (w->shared.promised_bytes != 0) {
+        sim_fail("shared->promised_bytes is %llu at the end", (unsigned long long)w->shared.promised_bytes);
+    }
     if (w->shared.buffer_bytes != 0) {
         sim_fail("shared->buffer_bytes is %llu at the end", (unsigned long long)w->shared.buffer_bytes);
     }

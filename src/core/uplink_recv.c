@@ -109,6 +109,12 @@ static __attribute__((noinline)) size_t uplink_more(struct uplink *u, struct req
     return n;
 }
 
+/* More of a large reply. Returns what of it needs no look. */
+static __attribute__((noinline)) size_t uplink_large(struct uplink *u, struct buf *b, struct slice in) {
+    uplink_whole_end(u); /* room is asked for again, if it still is not all */
+    return u->pass_left > 0 ? uplink_pass(u, b, in) : 0;
+}
+
 size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct uplink *u = CONTAINER_OF(st, struct uplink, stream);
     struct server *s = u->server;
@@ -117,11 +123,8 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
         return feed_on_recv(u, b, in);
     }
-    if (UNLIKELY(u->whole > 0)) {
-        uplink_whole_end(u);
-    }
-    if (UNLIKELY(u->pass_left > 0)) {
-        used = uplink_pass(u, b, in);
+    if (UNLIKELY((u->pass_left | u->whole) != 0)) {
+        used = uplink_large(u, b, in);
     }
     while (used < in.n && u->state != UPLINK_CLOSED) {
         struct slice rest = slice(in.p + used, in.n - used);

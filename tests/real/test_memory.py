@@ -86,7 +86,7 @@ def test_a_spike_comes_back(px):
 
 
 def test_what_must_be_held_whole_has_a_limit(servers):
-    keys = ["k%d" % i for i in range(40)]
+    keys = ["k%d" % i for i in range(100)]
     with Proxy({"p": redis_pool(servers, timeout=int(DEADLINE * 1000))}, threads=1, section={"buffer_limit": 64 * MIB}) as px:
         with px.client() as c, px.client() as other:
             for k in keys:
@@ -98,4 +98,4 @@ def test_what_must_be_held_whole_has_a_limit(servers):
             assert c.cmd("MGET", *keys[:8]) == b"*8\r\n" + b"".join(bulk(k.encode() * (2 * MIB // len(k))) for k in keys[:8])
         assert px.stats("p")["refused_replies"] > 0
         assert all(px.stats("p", s.name)["server_err"] == 0 for s in servers)
-        check_peak(px, 64 + 8)
+        check_peak(px, 100)  # holes of the allocator and what is kept for the next message count, too

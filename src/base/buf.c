@@ -48,6 +48,16 @@ void bufpool_fini(struct bufpool *p) {
     mem_free(p->none);
 }
 
+void bufpool_count(struct bufpool *p, size_t bytes) {
+    p->used += bytes;
+    p->peak = max_size(p->peak, p->used);
+}
+
+void bufpool_discount(struct bufpool *p, size_t bytes) {
+    ASSERT(p->used >= bytes);
+    p->used -= bytes;
+}
+
 /* Memory for a buf of class k, or of an odd size. */
 static __attribute__((noinline)) struct buf *buf_alloc(uint32_t k, size_t cap) {
     size_t room = k < BUF_CLASSES ? class_cap[k] : cap;

@@ -38,6 +38,10 @@ void bufpool_fini(struct bufpool *); /* every buf must have come back */
  * returns true: there may be more to give back next time. */
 bool bufpool_trim(struct bufpool *);
 
+/* What others hold for connections, as TLS does, counts against the same limit; when it falls, memory is given back. */
+void bufpool_count(struct bufpool *, size_t bytes);
+void bufpool_discount(struct bufpool *, size_t bytes);
+
 /* A buf of at least `cap` bytes, with one reference. Never NULL up to 1 MiB; larger ones may be refused with NULL. */
 struct buf *buf_new(struct bufpool *, size_t cap);
 /* Grows a buf that has one owner: the bytes move, spans do not exist yet. NULL, and *b as it was, without memory. */

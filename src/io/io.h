@@ -17,6 +17,8 @@
 #include <sys/uio.h>
 
 struct loop;
+struct tls_ctx;
+struct tls_peer;
 
 /* Bufs for received bytes come from `pool`, which must outlive the loop. NULL: no descriptors. */
 struct loop *loop_new(struct bufpool *pool);
@@ -78,12 +80,14 @@ struct stream {
     struct list ready; /* io's own: in the list of streams with work left over */
     struct buf *tail;  /* bytes shown and not taken; NULL: none */
     size_t need;       /* see stream_need */
+    struct tls *tls;   /* io's own; NULL: plain */
     uint64_t received; /* bytes so far, also those of a large message that on_recv has not seen yet */
 };
 
 struct connect_opts {
     bool keepalive;           /* TCP keepalive, probes after 30 s of silence */
     uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT; 0: the system's */
+    struct tls_peer *tls;     /* who has to be there (tls.h); NULL: no TLS */
 };
 
 /* Starts connecting; exactly one of on_connect and on_error follows. Returns 0, or a reason at once (then the stream
@@ -109,6 +113,10 @@ void stream_shutdown(struct stream *);
 /* Closes at once; no callback follows. May be called from any callback; fine when closed already.
  * The memory of the stream must stay until the end of the turn. */
 void stream_close(struct stream *);
+/* What is sent and received are the very bytes on the wire: no TLS. */
+static inline bool stream_plain(const struct stream *s) {
+    return s->tls == NULL;
+}
 /* "ip:port" or the path of the peer, for logs: costs a system call. Returns `to`. */
 const char *stream_peer(const struct stream *, char *to, size_t room);
 /* The same of our end. */
@@ -157,6 +165,7 @@ struct listener {
     const struct listener_ops *ops;
     int fd;
     uint32_t spare;     /* descriptors that accepting leaves free, at most half of the limit; may be set after listener_start */
+    struct tls_ctx *tls; /* clients speak TLS (tls.h): for those who come from now on; the owner's reference; NULL: plain */
     int fd_limit;       /* io's own: RLIMIT_NOFILE */
     int fd_offered;     /* io's own: what on_accept may take */
     struct timer again; /* io's own */

@@ -35,6 +35,7 @@ struct loop {
     struct loop_pipe pipe;
     int64_t now;
     struct list ready_streams; /* with work left over from this turn */
+    struct tls_loop *tls;      /* NULL: no stream speaks it yet */
     watch_fn *resolver_fn;     /* of the one resolver of this loop */
     void *resolver_ctx;
 };
@@ -51,6 +52,8 @@ enum {
     STREAM_ERROR = 1u << 7,    /* the system reported an error: on_error is owed behind what can still be received */
     STREAM_OVER = 1u << 8,     /* on_error was called: no other callback follows */
     STREAM_MOVES = 1u << 9,    /* on_bytes instead of receiving */
+    STREAM_TLS = 1u << 10,
+    STREAM_HANDSHAKE = 1u << 11, /* TLS: neither on_connect nor anything else yet */
 };
 
 enum reason reason_of_errno(int err);
@@ -59,11 +62,30 @@ enum reason reason_of_errno(int err);
 void stream_on_ready(struct stream *, unsigned ready);
 void stream_on_left_over(struct stream *);
 void stream_left_over(struct stream *); /* it runs again in the next turn */
+void stream_run(struct stream *); /* shows what there is to show, and receives */
+void stream_fail(struct stream *, enum reason); /* on_error, unless it was called */
 void stream_owe_error(struct stream *, enum reason); /* on_error from the next turn: never inside the call that found it */
 /* splice.c */
 bool stream_offer(struct stream *); /* on_bytes, as often as it is due in this turn. False: closed meanwhile, or enough for this turn */
 void loop_pipe_init(struct loop *);
 void loop_pipe_fini(struct loop *);
+/* tls.c: the same for streams that speak TLS, with STREAM_HANDSHAKE at first */
+struct tls_ctx;
+struct tls_peer;
+void tls_accept(struct stream *, struct tls_ctx *);
+void tls_connect(struct stream *, struct tls_peer *); /* before the connection is made */
+void tls_on_ready(struct stream *, unsigned ready);   /* during the handshake */
+/* Receiving wants so much room, since what has half arrived before comes out with it. */
+#define TLS_ROOM (40u << 10)
+/* As readv; clears STREAM_READABLE itself when the socket is drained. */
+ssize_t tls_recv(struct stream *, const struct iovec *, int n);
+size_t tls_send(struct stream *, const struct iovec *, int n);
+bool tls_has_room(struct stream *); /* true: on_room is owed, and due */
+void tls_shutdown(struct stream *);
+void tls_close(struct stream *); /* before the descriptor */
+bool tls_loop_waits(const struct loop *); /* handshakes are left for the next turn */
+void tls_loop_turn(struct loop *);
+void tls_loop_free(struct loop *);
 /* listen.c */
 void listener_on_ready(struct listener *);
 

@@ -25,7 +25,7 @@ enum reason reason_of_errno(int err) {
         {ENOENT, REASON_NO_ENTRY},   {EACCES, REASON_ACCESS},         {EPERM, REASON_ACCESS},
         {EADDRINUSE, REASON_IN_USE}, {EMFILE, REASON_NO_FDS},         {ENFILE, REASON_NO_FDS},
         {ENOMEM, REASON_NO_MEMORY},  {ENOBUFS, REASON_NO_MEMORY},     {EADDRNOTAVAIL, REASON_NO_ADDRESS},
-        {EAFNOSUPPORT, REASON_NO_ADDRESS},
+        {EAFNOSUPPORT, REASON_NO_ADDRESS}, {EPROTO, REASON_TLS},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].err == err) {
@@ -56,6 +56,7 @@ void loop_free(struct loop **lp) {
     if (loop != NULL) {
         ASSERT(list_empty(&loop->ready_streams));
         loop_pipe_fini(loop);
+        tls_loop_free(loop);
         backend_free(&loop->backend);
         buf_unref(&loop->shared);
         mem_free(loop);
@@ -102,10 +103,13 @@ void loop_turn(struct loop *loop, int64_t max_wait) {
     struct list left_over, *l;
     list_init(&left_over);
     list_splice(&left_over, &loop->ready_streams);
-    int64_t wait = list_empty(&left_over) ? loop_wait_usec(loop, max_wait) : 0;
+    int64_t wait = list_empty(&left_over) && !tls_loop_waits(loop) ? loop_wait_usec(loop, max_wait) : 0;
     backend_poll(loop->backend, loop, wait, &loop->now);
     while ((l = list_pop(&left_over)) != NULL) {
         stream_on_left_over(CONTAINER_OF(l, struct stream, ready));
+    }
+    if (UNLIKELY(loop->tls != NULL)) {
+        tls_loop_turn(loop);
     }
     loop_run_timers(loop);
 }

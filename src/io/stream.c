@@ -32,7 +32,7 @@ void stream_owe_error(struct stream *s, enum reason why) {
 }
 
 /* The last callback, whoever finds the connection dead first. */
-static void stream_fail(struct stream *s, enum reason why) {
+void stream_fail(struct stream *s, enum reason why) {
     if (!(s->flags & STREAM_OVER)) {
         s->flags |= STREAM_OVER;
         s->ops->on_error(s, why);
@@ -192,8 +192,9 @@ static inline bool recv_shared(struct stream *s, size_t most) {
         memcpy(b->data + off, s->tail->data, have);
     }
     size_t room = min_size(b->cap - off - have, most);
-    ssize_t n = call_recv(s->fd, b->data + off + have, room);
-    if (!recv_result(s, n, room)) {
+    bool tls = UNLIKELY(s->flags & STREAM_TLS);
+    ssize_t n = tls ? tls_recv(s, &(struct iovec){b->data + off + have, room}, 1) : call_recv(s->fd, b->data + off + have, room);
+    if (!recv_result(s, n, tls ? 0 : room)) {
         return false;
     }
     buf_unref(&s->tail);
@@ -209,7 +210,8 @@ static bool recv_tail(struct stream *s) {
     struct loop *loop = s->loop;
     struct buf *tail = s->tail, *b = shared_buf(loop);
     size_t want = s->need > tail->len ? s->need : tail->cap + tail->cap / 2;
-    bool full = tail->cap - tail->len < min_size(want - tail->len, TAIL_SMALL);
+    bool tls = (s->flags & STREAM_TLS) != 0;
+    bool full = tail->cap - tail->len < min_size(want - tail->len, tls ? TLS_ROOM : TAIL_SMALL);
     if (full && !tail_room(s, min_size(want, TAIL_GROWTH * tail->cap + TAIL_FIRST))) {
         return false;
     }
@@ -218,8 +220,8 @@ static bool recv_tail(struct stream *s) {
     /* only a tail that gets all it needs has anything behind it */
     size_t behind = tail->len + room == want ? b->cap - off : 0;
     struct iovec iov[2] = {{tail->data + tail->len, room}, {b->data + off, behind}};
-    ssize_t n = call_readv(s->fd, iov, behind > 0 ? 2 : 1);
-    if (!recv_result(s, n, room + behind)) {
+    ssize_t n = tls ? tls_recv(s, iov, 2) : call_readv(s->fd, iov, behind > 0 ? 2 : 1);
+    if (!recv_result(s, n, tls ? 0 : room + behind)) {
         return false;
     }
     size_t mine = min_size((size_t)n, room), extra = (size_t)n - mine;
@@ -271,6 +273,11 @@ static void stream_connected(struct stream *s, unsigned ready) {
     if (!(ready & READY_OUT) || getpeername(s->fd, (struct sockaddr *)(void *)&peer.sa, &peer_len) != 0) {
         return;
     }
+    if (UNLIKELY(s->flags & STREAM_TLS)) {
+        s->flags |= STREAM_HANDSHAKE;
+        tls_on_ready(s, ready);
+        return;
+    }
     s->state = STREAM_OPEN;
     s->ops->on_connect(s);
 }
@@ -299,7 +306,7 @@ static __attribute__((noinline)) bool stream_run_first(struct stream *s) {
 
 /* Then what there is to receive, then the news that the connection is dead: at once when paused, else behind the last byte.
  * recv tells no error behind a FIN, so the event has to. */
-static void stream_run(struct stream *s) {
+void stream_run(struct stream *s) {
     if (UNLIKELY(s->flags & (STREAM_SHOW | STREAM_MOVES)) && !stream_run_first(s)) {
         return;
     }
@@ -313,7 +320,10 @@ static void stream_run(struct stream *s) {
 }
 
 static __attribute__((noinline)) void stream_on_news(struct stream *s, unsigned ready) {
-    if (s->flags & STREAM_OVER) {
+    if (s->flags & (STREAM_OVER | STREAM_HANDSHAKE)) {
+        if (!(s->flags & STREAM_OVER)) {
+            tls_on_ready(s, ready);
+        }
         return;
     }
     /* Noted first: kqueue tells the two directions apart, and the first bytes may come before "connected". */
@@ -334,7 +344,7 @@ static __attribute__((noinline)) void stream_on_news(struct stream *s, unsigned 
             return;
         }
     }
-    if ((ready & READY_OUT) && (s->flags & STREAM_SHORT)) {
+    if ((ready & READY_OUT) && (s->flags & STREAM_SHORT) && (LIKELY(!(s->flags & STREAM_TLS)) || tls_has_room(s))) {
         s->flags &= (uint16_t)~STREAM_SHORT;
         s->ops->on_room(s);
         if (s->state != STREAM_OPEN) {
@@ -358,7 +368,9 @@ void stream_on_left_over(struct stream *s) {
         return;
     }
     bool failed = (s->flags & STREAM_FAILED) != 0;
-    stream_run(s);
+    if (LIKELY(!(s->flags & STREAM_HANDSHAKE))) {
+        stream_run(s);
+    }
     if (failed && s->state == STREAM_OPEN) {
         stream_fail(s, (enum reason)s->why);
     }
@@ -396,6 +408,9 @@ enum reason stream_connect(struct loop *loop, struct stream *s, const struct str
         return why;
     }
     stream_begin(s, loop, ops, fd, STREAM_CONNECTING);
+    if (opts->tls != NULL) {
+        tls_connect(s, opts->tls);
+    }
     backend_forget_events(loop->backend, s);
     if (!backend_watch_stream(loop->backend, s)) {
         stream_close(s);
@@ -411,6 +426,9 @@ void stream_accept(struct listener *l, int fd, struct stream *s, const struct st
     if (keepalive) {
         set_keepalive(fd);
     }
+    if (l->tls != NULL) {
+        tls_accept(s, l->tls);
+    }
     if (!backend_watch_stream(l->loop->backend, s)) {
         stream_owe_error(s, REASON_NO_MEMORY);
     }
@@ -418,8 +436,8 @@ void stream_accept(struct listener *l, int fd, struct stream *s, const struct st
 
 size_t stream_send(struct stream *s, const struct iovec *iov, int n) {
     ASSERT(s->state == STREAM_OPEN && n > 0);
-    if (UNLIKELY(s->flags & (STREAM_FAILED | STREAM_OVER))) {
-        return 0;
+    if (UNLIKELY(s->flags & (STREAM_FAILED | STREAM_OVER | STREAM_TLS))) {
+        return s->flags & (STREAM_FAILED | STREAM_OVER) ? 0 : tls_send(s, iov, n);
     }
     size_t total = iov->iov_len;
     ssize_t sent;
@@ -468,7 +486,9 @@ void stream_need(struct stream *s, size_t total) {
 }
 
 void stream_shutdown(struct stream *s) {
-    if (s->state == STREAM_OPEN) {
+    if (s->state == STREAM_OPEN && s->tls != NULL) {
+        tls_shutdown(s);
+    } else if (s->state == STREAM_OPEN) {
         shutdown(s->fd, SHUT_WR);
     }
 }
@@ -476,6 +496,9 @@ void stream_shutdown(struct stream *s) {
 void stream_close(struct stream *s) {
     if (s->state == STREAM_CLOSED) {
         return;
+    }
+    if (UNLIKELY(s->tls != NULL)) {
+        tls_close(s);
     }
     s->state = STREAM_CLOSED;
     s->flags = 0;

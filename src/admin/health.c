@@ -166,7 +166,7 @@ static const struct stream_ops probe_ops = {
 
 static void health_probe(struct health *h) {
     struct loop *loop = h->control->loop;
-    const struct connect_opts opts = {0};
+    const struct connect_opts opts = {.tls = h->tls};
     h->state = HEALTH_PROBING;
     if (h->naddrs == 0) {
         health_rest(h);

@@ -25,6 +25,7 @@ struct health {
     uint64_t ejected_at;     /* usec since the epoch of the last ejection; kept after the return, as nutcracker does */
     struct addr addrs[MAIL_ADDRS_MAX]; /* to probe */
     uint32_t naddrs, next_addr;
+    struct tls_peer *tls;    /* of control's own connections to it; NULL: plain */
     struct timer timer;      /* EJECTED: the next probe; PROBING: its time-out */
     struct stream stream;
     struct parser parser;

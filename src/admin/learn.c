@@ -259,7 +259,7 @@ static const struct stream_ops learn_ops = {
 static void learn_ask(struct learn *l) {
     struct loop *loop = l->control->loop;
     const struct health *h = &l->control->pools[l->pool]->servers[l->server]->health; /* where it lives */
-    const struct connect_opts opts = {0};
+    const struct connect_opts opts = {.tls = h->tls};
     if (l->control->draining) {
         l->state = LEARN_IDLE;
         return;

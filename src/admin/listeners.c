@@ -104,8 +104,8 @@ static enum reason open_listen(struct listeners *l, const struct conf_pool *pool
     enum reason why = open_one(l, &at->addr, &opts, l->workers);
     if (why == REASON_NONE) {
         char text[ADDR_TEXT_MAX];
-        log_line(LOG_NOTICE, "listen pool=%s address=%s protocol=%s servers=%u", pool->name,
-                 addr_text(&at->addr, text, sizeof text), pool->redis ? "redis" : "memcached", pool->nservers);
+        log_line(LOG_NOTICE, "listen pool=%s address=%s protocol=%s tls=%s servers=%u", pool->name,
+                 addr_text(&at->addr, text, sizeof text), pool->redis ? "redis" : "memcached", at->tls ? "true" : "false", pool->nservers);
     }
     return why;
 }

@@ -13,6 +13,22 @@
 
 /* ---- pools and servers ---- */
 
+/* Control's own connections, which probe servers and learn from them, speak TLS as those of workers do. */
+static void pool_secure(struct control *c, uint32_t pool) {
+    const struct conf_pool *conf = &c->conf->pools[pool];
+    struct tls_opts opts = conf_tls_connect(c->conf, conf);
+    enum tls_part wrong;
+    char why[256];
+    struct tls_ctx *ctx = conf->server_tls ? tls_ctx_new(&opts, NULL, NULL, &wrong, why, sizeof why) : NULL;
+    ASSERT(ctx != NULL || !conf->server_tls); /* tried when the configuration was read */
+    for (uint32_t s = 0; s < conf->nservers; s++) {
+        struct health *h = &c->pools[pool]->servers[s]->health;
+        tls_peer_unref(&h->tls);
+        h->tls = ctx != NULL ? tls_peer_new(ctx, conf_tls_name(conf, &conf->servers[s]), NULL) : NULL;
+    }
+    tls_ctx_unref(&ctx);
+}
+
 static struct control_server *server_make(struct control *c, uint32_t pool, uint32_t server) {
     struct control_server *s = mem_zalloc(sizeof *s);
     s->id = c->conf->pools[pool].servers[server].id;
@@ -25,6 +41,7 @@ static struct control_server *server_make(struct control *c, uint32_t pool, uint
 /* Its streams may be in the middle of this turn. */
 static void server_end(struct control *c, struct control_server *s) {
     health_fini(&s->health);
+    tls_peer_unref(&s->health.tls);
     learn_fini(&s->learn);
     name_fini(&s->name);
     list_push(&c->dead, &s->link);
@@ -97,6 +114,7 @@ static void pool_update(struct control *c, uint32_t pool, const struct conf_pool
     mem_free(p->servers);
     p->servers = servers;
     p->nservers = now->nservers;
+    pool_secure(c, pool);
     if (old == NULL || !conf_same_ring(old, now) || old->auto_eject_hosts != now->auto_eject_hosts) {
         control_build_ring(c, pool);
     }

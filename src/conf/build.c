@@ -215,6 +215,7 @@ static void build_pool(struct build *b, const struct node *name) {
     }
     bp->pool.client_proto = bp->pool.server_proto = bp->pool.redis ? PROTO_RESP : PROTO_MC;
     commands_build(b, bp);
+    tls_build(b, bp);
 }
 
 static void build_section(struct build *b, const struct node *name) {
@@ -291,6 +292,8 @@ void conf_pool_fini(struct conf_pool *p) {
     mem_free(p->listens);
     mem_free(p->servers);
     rules_unref(&p->rules);
+    conf_pem_fini(&p->tls_pem);
+    conf_pem_fini(&p->server_tls_pem);
     mem_free(p->users);
     mem_free(p->name);
     keys_fini(&keys_pool, p);

@@ -37,6 +37,10 @@ void conf_number(struct conf *);
 /* commands.c: makes pool.rules of `commands:` and `deny_commands:`, once all keys are known. */
 void commands_build(struct build *, struct build_pool *);
 
+/* tls.c: reads the files of tls_... and server_tls_... and checks them, once all keys are known. */
+void tls_build(struct build *, struct build_pool *);
+void conf_pem_fini(struct conf_pem *);
+
 /* What one value alone cannot tell. */
 void check_file(const struct build *);
 

@@ -7,6 +7,7 @@
 
 #include "base/slice.h"
 #include "io/addr.h"
+#include "io/tls.h"
 #include "proto/proto.h"
 #include "route/ring.h"
 
@@ -14,6 +15,7 @@ enum failure { FAILURE_ERROR, FAILURE_MISS };
 enum cross { CROSS_GATHER, CROSS_ERROR, CROSS_FIRST };
 enum flush { FLUSH_ALLOW, FLUSH_DENY };
 enum blocking { BLOCKING_ERROR, BLOCKING_ROTATE };
+enum server_verify { SERVER_VERIFY_FULL, SERVER_VERIFY_CA, SERVER_VERIFY_NONE };
 enum lost { LOST_ERROR, LOST_CLOSE };
 
 struct conf_server {
@@ -34,6 +36,12 @@ struct conf_listen {
     struct addr addr; /* resolved when the file is read: a name that does not resolve is an error of the file */
     unsigned unix_mode;
     uint32_t line, column;
+    bool tls;
+};
+
+/* What the files hold that the keys name, as it was when the configuration was read. NULL: none. */
+struct conf_pem {
+    char *certificate, *key, *ca;
 };
 
 #define CONF_INT int64_t
@@ -42,6 +50,7 @@ struct conf_listen {
 #define CONF_BOOL bool
 #define CONF_STRING char *
 #define CONF_SECRET char *
+#define CONF_PATH char *
 #define CONF_ENUM_HASH enum hash
 #define CONF_ENUM_DIST enum dist
 #define CONF_ENUM_FAILURE enum failure
@@ -49,6 +58,9 @@ struct conf_listen {
 #define CONF_ENUM_FLUSH enum flush
 #define CONF_ENUM_BLOCKING enum blocking
 #define CONF_ENUM_LOST enum lost
+#define CONF_ENUM_CLIENT_CERTIFICATES enum tls_verify
+#define CONF_ENUM_SERVER_VERIFY enum server_verify
+#define CONF_ENUM_TLS_VERSION enum tls_version
 struct conf_tag {
     char bytes[2];
     bool set;
@@ -68,6 +80,7 @@ struct conf_pool {
     struct user *users; /* in the order of the file */
     uint32_t nusers;
     uint16_t last_user; /* the last user.id that was given out */
+    struct conf_pem tls_pem, server_tls_pem;
 #define KEY(name, type, def, min, max, live, help) CONF_##type name;
 #include "conf/keys_pool.def"
 #undef KEY
@@ -133,6 +146,14 @@ bool conf_has_user(const struct conf_pool *, uint32_t user); /* 0: the pool's ow
 bool conf_must_log_in(const struct conf_pool *);
 /* Whether a number names the same database for clients and for every server (nutcracker_db0 may change one). */
 bool conf_plain_dbs(const struct conf_pool *);
+/* What the contexts of a pool are made of, for its TLS listeners and, with server_tls, for its servers. Borrowed from the pool.
+ * conf_read has tried them: they can be made. */
+struct tls_opts conf_tls_accept(const struct conf *, const struct conf_pool *);
+struct tls_opts conf_tls_connect(const struct conf *, const struct conf_pool *);
+/* Whether all contexts of a pool would be the same in both. */
+bool conf_tls_same(const struct conf *, const struct conf_pool *, const struct conf *, const struct conf_pool *);
+/* The name that a server's certificate is for; "": it has none. */
+const char *conf_tls_name(const struct conf_pool *, const struct conf_server *);
 /* Index of the pool, or -1. */
 int conf_pool_by_name(const struct conf *, const char *name);
 /* The configuration reference as Markdown, from the tables (tools/gen-docs writes docs/configuration.md with it). */

@@ -30,7 +30,7 @@ static const char intro[] =
     "**`listen`** (required): where clients connect. `host:port`, `\"[ipv6]:port\"` or `/path`, the path optionally followed by\n"
     "a blank and the permissions of the socket in octal (`/run/kvmux.sock 0660`). A list of several addresses is taken too.\n"
     "A host name is resolved when the file is read. `*` means loopback, as in nutcracker; all addresses are `0.0.0.0` or\n"
-    "`\"[::]\"`.\n"
+    "`\"[::]\"`. `host:port tls` listens for clients that speak TLS ([docs/tls.md](tls.md)).\n"
     "\n"
     "**`servers`** (required): a list. Each entry is `host:port:weight` or `/path:weight`, optionally followed by a blank and a\n"
     "name, or a mapping: `{host: h, port: 6379, weight: 1, name: n}`, `{path: /p, weight: 1, name: n}` (there the weight may be\n"

@@ -168,6 +168,35 @@ static void diff_keys(struct differ *d, const struct conf_pool *old, const struc
     ring_unref(&b);
 }
 
+/* ---- files that keep their names ---- */
+
+static const char *valid_until(const char *pem, char *to, size_t room) {
+    time_t from, until;
+    struct tm tm;
+    if (!tls_dates(pem, &from, &until)) {
+        return "";
+    }
+    strftime(to, room, "valid until %Y-%m-%d %H:%M UTC", gmtime_r(&until, &tm));
+    return to;
+}
+
+static void diff_file(struct differ *d, const char *what, const char *old, const char *now) {
+    char from[64], to[64];
+    if (old != NULL && now != NULL && strcmp(old, now) != 0) {
+        tell(d, (struct diff){.kind = DIFF_CHANGED,
+                              .what = what,
+                              .from = valid_until(old, from, sizeof from),
+                              .to = valid_until(now, to, sizeof to)});
+    }
+}
+
+static void diff_files(struct differ *d, const struct conf_pool *old, const struct conf_pool *now) {
+    diff_file(d, "certificate for clients", old->tls_pem.certificate, now->tls_pem.certificate);
+    diff_file(d, "certificate of tls_client_ca", old->tls_pem.ca, now->tls_pem.ca);
+    diff_file(d, "certificate for servers", old->server_tls_pem.certificate, now->server_tls_pem.certificate);
+    diff_file(d, "certificate of server_tls_ca", old->server_tls_pem.ca, now->server_tls_pem.ca);
+}
+
 static void diff_pool(struct differ *d, const struct conf_pool *old, const struct conf_pool *now) {
     d->pool = old != NULL ? old->name : now->name;
     if (old == NULL || now == NULL) {
@@ -181,6 +210,7 @@ static void diff_pool(struct differ *d, const struct conf_pool *old, const struc
     diff_listens(d, old, now);
     diff_servers(d, old, now);
     diff_table(d, &keys_pool, old, now);
+    diff_files(d, old, now);
     diff_users(d, old, now);
     if (!rules_same(old->rules, now->rules)) {
         tell(d, (struct diff){.kind = DIFF_CHANGED, .what = "commands or deny_commands"});

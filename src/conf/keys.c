@@ -23,13 +23,18 @@ static const struct key_row global_rows[] = {
 
 const struct key_table keys_pool = {pool_rows, ARRAY_LEN(pool_rows)};
 const struct key_table keys_global = {global_rows, ARRAY_LEN(global_rows)};
-_Static_assert(sizeof(enum hash) == sizeof(int) && sizeof(enum cross) == sizeof(int), "enums are set as ints");
+_Static_assert(sizeof(enum hash) == sizeof(int) && sizeof(enum cross) == sizeof(int) && sizeof(enum tls_verify) == sizeof(int), "enums are set as ints");
 _Static_assert(ARRAY_LEN(pool_rows) <= KEYS_MAX && ARRAY_LEN(global_rows) <= KEYS_MAX, "KEYS_MAX");
 
 static const char *const failure_words[] = {[FAILURE_ERROR] = "error", [FAILURE_MISS] = "miss"};
 static const char *const cross_words[] = {[CROSS_GATHER] = "gather", [CROSS_ERROR] = "error", [CROSS_FIRST] = "first"};
 static const char *const flush_words[] = {[FLUSH_ALLOW] = "allow", [FLUSH_DENY] = "deny"};
 static const char *const blocking_words[] = {[BLOCKING_ERROR] = "error", [BLOCKING_ROTATE] = "rotate"};
+static const char *const certificates_words[] = {
+    [TLS_VERIFY_NONE] = "none", [TLS_VERIFY_OPTIONAL] = "optional", [TLS_VERIFY_REQUIRED] = "required"};
+static const char *const verify_words[] = {
+    [SERVER_VERIFY_FULL] = "full", [SERVER_VERIFY_CA] = "ca", [SERVER_VERIFY_NONE] = "none"};
+static const char *const version_words[] = {[TLS_1_2] = "TLSv1.2", [TLS_1_3] = "TLSv1.3"};
 static const char *const lost_words[] = {[LOST_ERROR] = "error", [LOST_CLOSE] = "close"};
 
 /* The words of an enum type, in the order of its values. */
@@ -40,6 +45,8 @@ static const struct {
 } words_of[KEY_TYPES] = {
     [KEY_ENUM_FAILURE] = WORDS(failure_words),   [KEY_ENUM_CROSS] = WORDS(cross_words), [KEY_ENUM_FLUSH] = WORDS(flush_words),
     [KEY_ENUM_BLOCKING] = WORDS(blocking_words), [KEY_ENUM_LOST] = WORDS(lost_words),
+    [KEY_ENUM_CLIENT_CERTIFICATES] = WORDS(certificates_words), [KEY_ENUM_SERVER_VERIFY] = WORDS(verify_words),
+    [KEY_ENUM_TLS_VERSION] = WORDS(version_words),
 };
 
 int key_by_name(const struct key_table *t, const char *name) {
@@ -73,6 +80,7 @@ const char *key_allowed(const struct key_row *row, char *to, size_t room) {
     case KEY_BOOL: snprintf(to, room, "true or false"); break;
     case KEY_STRING:
     case KEY_SECRET: snprintf(to, room, "a text of at most %lld bytes, {file: PATH} or {env: NAME}", (long long)row->max); break;
+    case KEY_PATH: snprintf(to, room, "the path of a file"); break;
     case KEY_TAG: snprintf(to, room, "exactly two bytes, for example \"{}\" in quotes"); break;
     default: { /* an enum */
         size_t n = 0;
@@ -147,6 +155,7 @@ static void set_text(const struct key_row *row, void *member, const struct node 
         break;
     case KEY_STRING:
     case KEY_SECRET:
+    case KEY_PATH:
         if (strlen(text) <= (size_t)row->max) {
             *(char **)member = mem_strdup(text);
         } else {

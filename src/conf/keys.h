@@ -11,6 +11,7 @@ enum key_type {
     KEY_BOOL,
     KEY_STRING,
     KEY_SECRET, /* a string that is never shown */
+    KEY_PATH,
     KEY_TAG,
     KEY_ENUM_HASH,
     KEY_ENUM_DIST,
@@ -19,6 +20,9 @@ enum key_type {
     KEY_ENUM_FLUSH,
     KEY_ENUM_BLOCKING,
     KEY_ENUM_LOST,
+    KEY_ENUM_CLIENT_CERTIFICATES,
+    KEY_ENUM_SERVER_VERIFY,
+    KEY_ENUM_TLS_VERSION,
     KEY_TYPES
 };
 enum key_change { KEY_LIVE, KEY_RESTART };
@@ -40,7 +44,7 @@ struct key_table {
 extern const struct key_table keys_pool;
 extern const struct key_table keys_global;
 
-#define KEYS_MAX 64 /* rows of the longer table fit */
+#define KEYS_MAX 128 /* rows of the longer table fit */
 
 /* Index of the row, or -1. */
 int key_by_name(const struct key_table *, const char *name);
@@ -53,7 +57,7 @@ const char *key_allowed(const struct key_row *, char *to, size_t room);
 void keys_init(const struct key_table *, void *base);
 void keys_fini(const struct key_table *, void *base); /* frees strings */
 static inline bool key_is_text(const struct key_row *row) {
-    return row->type == KEY_STRING || row->type == KEY_SECRET;
+    return row->type == KEY_STRING || row->type == KEY_PATH || row->type == KEY_SECRET;
 }
 /* value.c: the values of two structs, and one for people to read: "hidden" for a secret that is set. Returns `to`. */
 bool key_same(const struct key_row *, const void *a, const void *b);

@@ -2,7 +2,7 @@
 #include "base/num.h"
 #include "conf/entry.h"
 
-#define LISTEN_FORMS "\"host:port\", \"[ipv6]:port\" or \"/path [permissions]\""
+#define LISTEN_FORMS "\"host:port [tls]\", \"[ipv6]:port [tls]\" or \"/path [permissions]\""
 
 void listen_fini(struct conf_listen *l) {
     mem_free(l->text);
@@ -26,6 +26,10 @@ static bool parse_path(const char *text, struct place at, struct conf_problems *
     struct quoted q;
     const char *blank = strrchr(text, ' ');
     size_t len = blank != NULL ? (size_t)(blank - text) : strlen(text);
+    if (blank != NULL && strcmp(blank, " tls") == 0) {
+        problem_error(ps, at, "listen: \"%s\": unix sockets do not speak TLS", quote(&q, text));
+        return false;
+    }
     if (blank != NULL) {
         if (!parse_mode(blank + 1, &l->unix_mode)) {
             problem_error(ps, at, "listen: permissions \"%s\" are out of range; allowed: octal, up to 0777",
@@ -67,15 +71,16 @@ static bool find_addr(const char *host, uint16_t port, conf_resolve_fn *resolve,
 static bool parse_tcp(const char *text, conf_resolve_fn *resolve, struct place at, struct conf_problems *ps,
                       struct conf_listen *l) {
     struct quoted q;
-    const char *colon = strrchr(text, ':');
+    const char *colon = strrchr(text, ':'), *blank = strrchr(text, ' ');
+    l->tls = blank != NULL && strcmp(blank, " tls") == 0;
     if (colon == NULL || colon == text) {
         problem_error(ps, at, "listen: \"%s\" has no %s; allowed: " LISTEN_FORMS, quote(&q, text),
                       colon == NULL ? "port" : "host");
         return false;
     }
     uint64_t port;
-    size_t zeros = strspn(colon + 1, "0");
-    if (!num_u64(slice_str(colon + 1 + zeros), &port) || port > 65535) {
+    const char *digits = colon + 1 + strspn(colon + 1, "0");
+    if (!num_u64(slice(digits, l->tls ? (size_t)(blank - digits) : strlen(digits)), &port) || port > 65535) {
         problem_error(ps, at, "listen: \"%s\" has an invalid port; allowed: 1 to 65535", quote(&q, text));
         return false;
     }

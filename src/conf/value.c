@@ -51,6 +51,7 @@ const char *key_text(const struct key_row *row, const void *base, char *to, size
     case KEY_MSEC:
     case KEY_BYTES: snprintf(to, room, "%lld", (long long)*(const int64_t *)member); break;
     case KEY_BOOL: snprintf(to, room, "%s", *(const bool *)member ? "true" : "false"); break;
+    case KEY_PATH:
     case KEY_STRING: snprintf(to, room, "%s", text_of(row, base) != NULL ? text_of(row, base) : "not set"); break;
     case KEY_SECRET: snprintf(to, room, "%s", text_of(row, base) != NULL ? "hidden" : "not set"); break;
     case KEY_TAG: snprintf(to, room, tag->set ? "%c%c" : "not set", tag->bytes[0], tag->bytes[1]); break;

@@ -425,6 +425,9 @@ static void client_turn_away(struct client *c) {
                  pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_words(REASON_MAX_CLIENTS),
                  (long long)pool->conf->client_connections);
     }
+    if (!stream_plain(&c->stream)) {
+        client_break(c, REASON_MAX_CLIENTS); /* a handshake only to say so would be what costs most; Redis does the same */
+    }
 }
 
 void client_accept(struct pool *pool, struct listener *listener, int fd) {

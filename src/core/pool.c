@@ -43,6 +43,7 @@ struct pool *pool_new(struct worker *w, const struct conf_pool *conf, const stru
     list_init(&p->leaving);
     scripts_init(&p->scripts, p);
     pool_derive(p);
+    secure_open(p);
     p->servers = mem_alloc(p->nservers * sizeof *p->servers);
     for (uint32_t i = 0; i < p->nservers; i++) {
         p->servers[i] = server_new(p, i);
@@ -54,6 +55,7 @@ void pool_free(struct pool **pp) {
     struct pool *p = *pp;
     *pp = NULL;
     ASSERT(list_empty(&p->clients) && list_empty(&p->channel_sets));
+    secure_close(p);
     for (uint32_t i = 0; i < p->nservers; i++) {
         server_free(&p->servers[i]);
     }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "core/scripts.h"
+#include "core/secure.h"
 #include "core/server.h"
 
 struct worker;
@@ -34,6 +35,7 @@ struct pool {
     char version[MAIL_VERSION_MAX]; /* of the servers, the lowest; "": not known */
     uint16_t *walk_ids; /* of the servers, for walk.c; NULL: nobody walked yet */
     struct scripts scripts;
+    struct secure secure;
     struct log_limit refused_log;
     struct pool_block stats;
 };

@@ -25,6 +25,7 @@ static void profile_init(struct profile *p, struct server *s, uint64_t key, uint
 void server_init(struct server *s, struct pool *pool, uint32_t index) {
     *s = (struct server){.pool = pool, .index = index, .conf = &pool->conf->servers[index]};
     s->id = s->conf->id;
+    s->tls = secure_peer(pool, s->conf, s);
     profile_init(&s->base, s, pool->base_profile, (uint32_t)pool->conf->server_connections);
     list_init(&s->others);
     list_init(&s->leases);
@@ -49,6 +50,7 @@ void server_fini(struct server *s) {
         profile_free(CONTAINER_OF(l, struct profile, link));
     }
     mem_free(s->base.slots);
+    tls_peer_unref(&s->tls);
 }
 
 static void profile_close_slots(struct profile *p, enum reason why) {

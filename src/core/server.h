@@ -11,6 +11,7 @@
 struct client;
 struct conf_server;
 struct pool;
+struct tls_peer;
 struct uplink;
 
 /* The uplinks of one profile (proto.h) to one server. */
@@ -42,6 +43,7 @@ struct server {
     struct list link;     /* of pool->leaving */
     struct conf *keeps;   /* it was removed: the configuration that `conf` is a part of; NULL: it is the pool's */
     int64_t leave_by;     /* usec; removed: what is left then is closed */
+    struct tls_peer *tls; /* NULL: plain (secure.h) */
     struct profile base;   /* nearly every client's */
     struct list others;    /* profiles that clients asked for; opened on first use, closed when idle */
     uint32_t nothers;

@@ -103,6 +103,9 @@ static void server_change(struct server *s, uint32_t index, const struct conf_po
     if (how != RETIRE_NOT) {
         retire_own(s, how);
     }
+    if (secure_differs(old, now)) {
+        server_retire(s, NULL, RETIRE_SAME);
+    }
     s->base.key = s->pool->base_profile;
     retire_users(s, now);
     if (strcmp(before->address, s->conf->address) != 0 || !addr_eq(&before->addr, &s->conf->addr)) {
@@ -190,6 +193,7 @@ static void pool_change(struct pool *p, const struct conf_pool *now, const struc
     pool_derive(p);
     p->nknown = 0;
     servers_place(p, places);
+    secure_change(p, before, old);
     if (start->ring != p->ring) {
         ring_unref(&p->ring);
         p->ring = ring_ref(start->ring);
@@ -299,6 +303,7 @@ static void switch_listeners(struct worker *w, const struct mail_conf *m) {
         struct pool *pool = pool_at(w, &l->addr);
         if (pool != NULL) {
             l->pool = pool; /* perhaps another one, at the same address */
+            secure_listener(pool, &l->addr, &l->listener);
             i++;
         } else {
             worker_end_listener(w, i);

@@ -85,6 +85,7 @@ static enum reason uplink_connect(struct uplink *u, enum reason last) {
     const struct connect_opts opts = {
         .keepalive = true,
         .user_timeout_ms = USER_TIMEOUT_MSEC,
+        .tls = s->tls,
     };
     uplink_move(u, UPLINK_CONNECTING);
     while (u->tries < s->naddrs) {

@@ -75,6 +75,7 @@ void worker_listen(struct worker *w, uint32_t pool, const struct addr *addr, int
     w->listeners[w->nlisteners++] = l;
     listener_start(w->loop, &l->listener, &listener_ops, fd);
     l->listener.spare = worker_spare(w);
+    secure_listener(l->pool, addr, &l->listener);
     worker_connection(w, +1);
 }
 

@@ -58,7 +58,7 @@ static const struct row rows[] = {
      "7:3: \"redis\" is a key of a pool; it does not belong into the section kvmux:\n"
      "8:18: drain_timeout: \"1s\" is not a number; allowed: 0 to 3600000 (milliseconds)\n"},
     {HEAD TAIL "kvmux:\n  zzzzzzzz: 2\n",
-     "6:3: unknown key \"zzzzzzzz\"; known keys: threads, buffer_limit, drain_timeout, reload_on_change\n"},
+     "6:3: unknown key \"zzzzzzzz\"; known keys: threads, buffer_limit, drain_timeout, reload_on_change, tls_handshakes\n"},
     {HEAD TAIL "kvmux: 3\n", "5:8: section kvmux: must hold \"key: value\" lines\n"},
     /* values */
     {HEAD TAIL "  timeout: abc\n", "5:12: timeout: \"abc\" is not a number; allowed: 0 to 2147483647 (milliseconds)\n"},
@@ -87,15 +87,19 @@ static const struct row rows[] = {
     {HEAD TAIL "  redis: true\n  redis_auth: {file: /dev/zero}\n", "6:16: redis_auth: \"/dev/zero\" is not a regular file\n"},
     /* listen */
     {"a:\n  listen: 127.0.0.1\n" TAIL,
-     "2:11: listen: \"127.0.0.1\" has no port; allowed: \"host:port\", \"[ipv6]:port\" or \"/path [permissions]\"\n"},
+     "2:11: listen: \"127.0.0.1\" has no port; allowed: \"host:port [tls]\", \"[ipv6]:port [tls]\" or \"/path [permissions]\"\n"},
     {"a:\n  listen: ':1'\n" TAIL,
-     "2:11: listen: \":1\" has no host; allowed: \"host:port\", \"[ipv6]:port\" or \"/path [permissions]\"\n"},
+     "2:11: listen: \":1\" has no host; allowed: \"host:port [tls]\", \"[ipv6]:port [tls]\" or \"/path [permissions]\"\n"},
     {"a:\n  listen: h:0\n" TAIL, "2:11: listen: \"h:0\" has an invalid port; allowed: 1 to 65535\n"},
     {"a:\n  listen: h:65536\n" TAIL, "2:11: listen: \"h:65536\" has an invalid port; allowed: 1 to 65535\n"},
     {"a:\n  listen: nowhere:1\n" TAIL, "2:11: listen: host \"nowhere\" cannot be resolved: no such host\n"},
     {"a:\n  listen: /tmp/a 1000\n" TAIL, "2:11: listen: permissions \"1000\" are out of range; allowed: octal, up to 0777\n"},
     {"a:\n  listen: /tmp/a rw\n" TAIL,
      "2:11: warning: listen: permissions \"rw\" are not octal digits, 0 is used (0: the system's default)\n"},
+    {"a:\n  listen: h:1 tsl\n" TAIL, "2:11: listen: \"h:1 tsl\" has an invalid port; allowed: 1 to 65535\n"},
+    {"a:\n  listen: /tmp/a tls\n" TAIL, "2:11: listen: \"/tmp/a tls\": unix sockets do not speak TLS\n"},
+    {"a:\n  listen: 127.0.0.1:01 tls\n" TAIL,
+     "2:11: listen: \"127.0.0.1:01 tls\": needs a certificate; set tls_certificate and tls_key\n"},
     {"a:\n  listen: '*:1'\n" TAIL, "2:11: warning: listen: \"*\" means loopback (::1) only, as in nutcracker; for all addresses "
                                    "write 0.0.0.0:1 or \"[::]:1\"\n"},
     {"a:\n  listen: []\n" TAIL, "2:11: listen: the list is empty\n"},
@@ -138,6 +142,29 @@ static const struct row rows[] = {
     {HEAD "  servers:\n  - \"h:1:1 \"\n",
      "4:5: warning: servers: an entry ends in a blank, so its name is the empty text, as in nutcracker\n"},
     /* what does not go together */
+    {HEAD TAIL "  tls_certificate: /nonexistent/x\n",
+     "5:3: warning: tls_certificate: nobody listens with TLS in this pool; write listen: \"host:port tls\"\n"
+     "5:3: tls_certificate: file \"/nonexistent/x\": No such file or directory\n"},
+    {HEAD TAIL "  tls_certificate: /dev/zero\n  server_tls: true\n  server_tls_ca: /proc/self/mem\n",
+     "5:3: warning: tls_certificate: nobody listens with TLS in this pool; write listen: \"host:port tls\"\n"
+     "5:3: tls_certificate: \"/dev/zero\" is not a PEM file\n"
+     "7:3: server_tls_ca: \"/proc/self/mem\": no start line; certificates in PEM are wanted\n"},
+    {HEAD TAIL "  tls_key: /etc/hostname\n", "5:3: tls_key: needs the certificate that belongs to it; set tls_certificate\n"},
+    {HEAD TAIL "  tls_client_certificates: yes\n",
+     "5:28: tls_client_certificates: \"yes\" is not known; allowed: none, optional, required\n"},
+    {HEAD TAIL "  tls_client_certificates: required\n",
+     "5:3: tls_client_certificates: set tls_client_ca: who signs them?\n"},
+    {HEAD TAIL "  tls_ciphers: no-such\n", "5:3: tls_ciphers: \"no-such\": no cipher match; a list as for openssl ciphers is wanted\n"},
+    {HEAD TAIL "  tls_ciphersuites: no-such\n",
+     "5:3: tls_ciphersuites: \"no-such\": no cipher match; names of TLS 1.3 suites, with colons between them, are wanted\n"},
+    {HEAD TAIL "  tls_min_version: TLSv1.1\n",
+     "5:20: tls_min_version: \"TLSv1.1\" is not known; allowed: TLSv1.2, TLSv1.3; did you mean \"TLSv1.2\"?\n"},
+    {HEAD TAIL "  server_tls_name: x\n", "5:3: warning: server_tls_name: has no effect without server_tls: true\n"},
+    {HEAD TAIL "  server_tls: true\n  server_tls_verify: none\n",
+     "6:3: warning: server_tls_verify: with none, whoever answers is taken for the server\n"},
+    {HEAD "  server_tls: true\n  servers: [ /tmp/s:1 ]\n",
+     "4:14: servers: the certificate of a server on a unix socket can have no name of its own; set server_tls_name, or "
+     "server_tls_verify: ca\n"},
     {HEAD TAIL "  redis_auth: x\n", "5:3: redis_auth: is only valid for a redis pool; allowed: with redis: true\n"},
     /* users */
     {HEAD TAIL "  server_user: x\n  server_password: y\n  users:\n  - {name: a, password: b}\n",

@@ -166,7 +166,7 @@ static inline int side_open(struct net *t, struct side *s, const struct flow *f)
     return peer;
 }
 
-static bool tcp = false, local = true;
+static __attribute__((unused)) bool tcp = false, local = true;
 
 #define BOTH(f) cmocka_unit_test_prestate(f, &tcp), cmocka_unit_test_prestate(f, &local)
 

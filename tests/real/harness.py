@@ -782,6 +782,7 @@ class Proxy:
         self.out = os.path.join(self.dir, "out")
         self.fixed = listens is not None or same_file_as is not None
         self.listens = dict(listens or {})
+        self.tls = {}   # beside `listens`, of pools with a certificate
         self.stats_port = stats_port
         if same_file_as:   # the very file, addresses and stats port of a proxy that ran before
             self.conf, self.listens, self.stats_port = same_file_as.conf, same_file_as.listens, same_file_as.stats_port
@@ -815,6 +816,9 @@ class Proxy:
                 self.listens[name] = os.path.join(self.dir, "p%d" % i) if self.unix_listen else (HOST, free_port())
             a = self.listens[name]
             self.pools[name]["listen"] = a if isinstance(a, str) else "%s:%d" % a
+            if "tls_certificate" in self.pools[name]:
+                self.tls[name] = (HOST, free_port())
+                self.pools[name]["listen"] = [self.pools[name]["listen"], "%s:%d tls" % self.tls[name]]
             if self.kind == "kvmux" and any(isinstance(s, FakeServer) for s in self.pools[name]["servers"]):
                 self.pools[name].setdefault("learn_commands", "false")   # tests count its connections
         with open(self.conf, "w", encoding="utf-8", errors="surrogateescape") as f:

@@ -64,7 +64,7 @@ static bool pipe_have(struct loop *loop) {
 
 bool stream_can_move(const struct stream *from, const struct stream *to, uint64_t n) {
     return n >= MOVE_MIN && from->state == STREAM_OPEN && to->state == STREAM_OPEN && stream_plain(from) && stream_plain(to) &&
-           !((from->flags | to->flags) & STREAM_TLS) && !(to->flags & (STREAM_FAILED | STREAM_OVER)) && pipe_have(from->loop);
+           !(to->flags & (STREAM_FAILED | STREAM_OVER)) && pipe_have(from->loop);
 }
 
 /* The first step. 0: nothing came; a FIN is told by the ordinary way of receiving. */

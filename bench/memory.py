@@ -3,7 +3,7 @@ import socket
 import time
 
 import lab
-from .py import SCENARIOS, scenario
+from rows import SCENARIOS, row
 
 SPIKE_CLIENTS, SPIKE_VALUE = 1000, 1 << 20
 
@@ -79,7 +79,7 @@ def _spike(the_lab, p, s, seconds):
 
 def spike(the_lab, p, set_percent, clients=SPIKE_CLIENTS, seconds=3):
     """KB before and at most, seconds until they are back within 20 %, and KB then: many clients with values of 1 MiB."""
-    return _spike(the_lab, p, scenario("spike", clients=clients, value=SPIKE_VALUE, keyspace=64, set_percent=set_percent), seconds)
+    return _spike(the_lab, p, row("spike", clients=clients, value=SPIKE_VALUE, keyspace=64, set_percent=set_percent), seconds)
 
 
 @with_servers

@@ -49,3 +49,20 @@ size_t num_put_i64(char *to, int64_t v) {
     to[0] = '-';
     return 1 + num_put_u64(to + 1, 0 - (uint64_t)v);
 }
+
+static int hex_digit(uint8_t c) {
+    c = ascii_lower(c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool num_hex(struct slice text, uint8_t *to, size_t *n) {
+    for (size_t i = 0; i + 1 < text.n; i += 2) {
+        int high = hex_digit(text.p[i]), low = hex_digit(text.p[i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        to[i / 2] = (uint8_t)(high * 16 + low);
+    }
+    *n = text.n / 2;
+    return text.n % 2 == 0;
+}

@@ -40,6 +40,20 @@ bool addr_is_unix(const struct addr *a) {
     return a->len > 0 && a->sa.family == AF_UNIX;
 }
 
+bool addr_is_local(const struct addr *a) {
+    if (a->len == 0 || a->sa.family == AF_UNIX) {
+        return a->len > 0;
+    }
+    if (a->sa.family == AF_INET) {
+        struct sockaddr_in in4;
+        memcpy(&in4, a->sa.bytes, sizeof in4);
+        return ntohl(in4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    struct sockaddr_in6 in6;
+    memcpy(&in6, a->sa.bytes, sizeof in6);
+    return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+}
+
 bool addr_eq(const struct addr *a, const struct addr *b) {
     return a->len == b->len && memcmp(a->sa.bytes, b->sa.bytes, a->len) == 0;
 }

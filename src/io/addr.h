@@ -21,6 +21,8 @@ bool addr_ip(struct addr *, struct slice host, uint16_t port);
 /* False: the path is too long (108 bytes and more) or empty. */
 bool addr_unix(struct addr *, struct slice path);
 bool addr_is_unix(const struct addr *);
+/* Nobody outside this machine can reach it: loopback, or a unix path. */
+bool addr_is_local(const struct addr *);
 bool addr_eq(const struct addr *, const struct addr *);
 /* "127.0.0.1:80", "[::1]:80", "/path". Returns `to`. */
 const char *addr_text(const struct addr *, char *to, size_t room);

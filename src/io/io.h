@@ -173,5 +173,23 @@ struct listener {
 void listener_start(struct loop *, struct listener *, const struct listener_ops *, int fd);
 void listener_close(struct listener *); /* closes the descriptor too */
 void stream_accept(struct listener *, int fd, struct stream *, const struct stream_ops *, bool keepalive);
+/* The same for who does without a stream, such as a library with sockets of its own: the descriptor is the caller's now.
+ * `peer`: whose it is; len 0 when that is not known. */
+void listener_take(struct listener *, int fd, struct addr *peer);
+void listener_hang_up(int fd); /* a descriptor that was taken: its owner sees the connection end */
+
+/* ---- a descriptor of a library that waits for its own sockets with epoll: told when there is something to do ---- */
+
+struct guest;
+typedef void guest_fn(struct guest *);
+struct guest {
+    struct loop *loop; /* NULL: not watched */
+    guest_fn *fn;
+    int fd;
+};
+/* Called in every turn for as long as the descriptor can be read. False: no memory. The descriptor stays the caller's. */
+bool guest_start(struct loop *, struct guest *, int fd, guest_fn *);
+/* No callback follows; fine when not watched. Not inside a callback of another object. */
+void guest_end(struct guest *);
 
 #endif

@@ -17,7 +17,8 @@ _Static_assert(READY_IN == (int)EPOLLIN && READY_OUT == (int)EPOLLOUT && READY_E
 /* An event carries the object's address; the two low bits, free in any aligned pointer, say what it is. A resolver's
  * descriptor is carried as a number. */
 struct backend {
-    int epoll, wake;
+    int epoll;
+    struct guest wake; /* an eventfd */
     int at, n; /* events[at] is being called back, of n */
     struct epoll_event events[EVENTS_MAX];
 };
@@ -30,12 +31,17 @@ const char *loop_backend(void) {
     return "epoll";
 }
 
+static void backend_on_wake(struct guest *wake) {
+    uint64_t count;
+    while (read(wake->fd, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+}
+
 struct backend *backend_new(void) {
     struct backend *b = mem_zalloc(sizeof *b);
     b->epoll = epoll_create1(EPOLL_CLOEXEC);
-    b->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    struct epoll_event e = {.events = EPOLLIN, .data.u64 = WATCH_WAKE};
-    if (b->epoll < 0 || b->wake < 0 || epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->wake, &e) != 0) {
+    b->wake = (struct guest){.fn = backend_on_wake, .fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    if (b->epoll < 0 || b->wake.fd < 0 || !backend_watch_guest(b, &b->wake)) {
         backend_free(&b);
     }
     return b;
@@ -48,8 +54,8 @@ void backend_free(struct backend **bp) {
         if (b->epoll >= 0) {
             close(b->epoll);
         }
-        if (b->wake >= 0) {
-            close(b->wake);
+        if (b->wake.fd >= 0) {
+            close(b->wake.fd);
         }
         mem_free(b);
     }
@@ -72,6 +78,11 @@ bool backend_watch_listener(struct backend *b, struct listener *l, bool shared) 
     /* EPOLLEXCLUSIVE: of several loops that watch one unix socket, one wakes up. */
     struct epoll_event e = {.events = EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0u), .data.u64 = tag(l, WATCH_LISTENER)};
     return epoll_ctl(b->epoll, EPOLL_CTL_ADD, l->fd, &e) == 0;
+}
+
+bool backend_watch_guest(struct backend *b, struct guest *g) {
+    struct epoll_event e = {.events = EPOLLIN, .data.u64 = tag(g, WATCH_GUEST)};
+    return epoll_ctl(b->epoll, EPOLL_CTL_ADD, g->fd, &e) == 0;
 }
 
 void backend_unwatch(struct backend *b, int fd) {
@@ -101,10 +112,9 @@ static void backend_dispatch(struct backend *b, struct loop *loop, const struct 
             loop->resolver_fn(loop->resolver_ctx, (int)(e->data.u64 >> 2), e->events);
         }
         break;
-    case WATCH_WAKE: {
-        uint64_t count;
-        while (read(b->wake, &count, sizeof count) < 0 && errno == EINTR) {
-        }
+    case WATCH_GUEST: {
+        struct guest *g = object;
+        g->fn(g);
         break;
     }
     }
@@ -122,7 +132,7 @@ void backend_poll(struct backend *b, struct loop *loop, int64_t usec, int64_t *n
 void backend_wake(struct backend *b) {
     uint64_t one = 1;
     int saved = errno; /* may run in a signal handler */
-    while (write(b->wake, &one, sizeof one) < 0 && errno == EINTR) {
+    while (write(b->wake.fd, &one, sizeof one) < 0 && errno == EINTR) {
     }
     errno = saved;
 }

@@ -53,7 +53,7 @@ struct backend *backend_new(void) {
     if (b->queue >= 0) {
         fcntl(b->queue, F_SETFD, FD_CLOEXEC);
     }
-    if (b->queue < 0 || !add(b, 0, EVFILT_USER, EV_CLEAR, tag(NULL, WATCH_WAKE))) {
+    if (b->queue < 0 || !add(b, 0, EVFILT_USER, EV_CLEAR, tag(NULL, WATCH_GUEST))) {
         backend_free(&b);
     }
     return b;
@@ -88,6 +88,10 @@ void backend_forget_events(struct backend *b, const struct stream *s) {
 bool backend_watch_listener(struct backend *b, struct listener *l, bool shared) {
     /* All loops that share a unix socket wake up; those that come late find nothing to accept. */
     return add(b, l->fd, EVFILT_READ, 0, tag(l, WATCH_LISTENER));
+}
+
+bool backend_watch_guest(struct backend *b, struct guest *g) {
+    return add(b, g->fd, EVFILT_READ, 0, tag(g, WATCH_GUEST));
 }
 
 void backend_unwatch(struct backend *b, int fd) {
@@ -134,7 +138,11 @@ static void backend_dispatch(struct loop *loop, const struct kevent *e) {
             loop->resolver_fn(loop->resolver_ctx, (int)e->ident, ready_of(e));
         }
         break;
-    case WATCH_WAKE:
+    case WATCH_GUEST:
+        if (object != NULL) { /* NULL: somebody only woke us */
+            struct guest *g = object;
+            g->fn(g);
+        }
         break;
     }
 }
@@ -154,7 +162,7 @@ void backend_poll(struct backend *b, struct loop *loop, int64_t usec, int64_t *n
 void backend_wake(struct backend *b) {
     struct kevent e;
     int saved = errno;
-    EV_SET(&e, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, tag(NULL, WATCH_WAKE));
+    EV_SET(&e, 0, EVFILT_USER, 0, NOTE_TRIGGER, 0, tag(NULL, WATCH_GUEST));
     change(b, &e, 1);
     errno = saved;
 }

@@ -6,7 +6,7 @@
 #include "io/wheel.h"
 
 /* What a descriptor that the back end watches belongs to. */
-enum watch_kind { WATCH_STREAM, WATCH_LISTENER, WATCH_RESOLVER, WATCH_WAKE };
+enum watch_kind { WATCH_STREAM, WATCH_LISTENER, WATCH_RESOLVER, WATCH_GUEST };
 
 /* Readiness. The values are epoll's, so that there nothing has to be translated. */
 enum {
@@ -16,7 +16,7 @@ enum {
     READY_HUP = 0x2010, /* one bit or both: the peer closed its side: read on until the end */
 };
 
-typedef void watch_fn(void *ctx, int fd, unsigned ready);
+typedef void resolver_fn(void *ctx, int fd, unsigned ready);
 
 struct backend;
 
@@ -36,7 +36,7 @@ struct loop {
     int64_t now;
     struct list ready_streams; /* with work left over from this turn */
     struct tls_loop *tls;      /* NULL: no stream speaks it yet */
-    watch_fn *resolver_fn;     /* of the one resolver of this loop */
+    resolver_fn *resolver_fn;  /* of the one resolver of this loop */
     void *resolver_ctx;
 };
 
@@ -98,6 +98,7 @@ bool backend_watch_listener(struct backend *, struct listener *, bool shared);
 /* A stream begins in memory that an earlier one may have used in this turn: events of that one that were fetched already
  * are not this one's. */
 void backend_forget_events(struct backend *, const struct stream *);
+bool backend_watch_guest(struct backend *, struct guest *); /* level-triggered, for reading */
 void backend_unwatch(struct backend *, int fd);
 /* unsigned READY_IN | READY_OUT; 0: not any more */
 void backend_watch_resolver(struct backend *, int fd, unsigned want);

@@ -211,6 +211,19 @@ void listener_on_ready(struct listener *l) {
     }
 }
 
+void listener_take(struct listener *l, int fd, struct addr *peer) {
+    ASSERT(l->fd_offered == fd);
+    l->fd_offered = -1;
+    *peer = (struct addr){.len = sizeof peer->sa};
+    if (getpeername(fd, (struct sockaddr *)(void *)&peer->sa, &peer->len) != 0) {
+        peer->len = 0;
+    }
+}
+
+void listener_hang_up(int fd) {
+    shutdown(fd, SHUT_RDWR);
+}
+
 void listener_close(struct listener *l) {
     if (l->fd >= 0) {
         timer_cancel(l->loop, &l->again);

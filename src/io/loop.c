@@ -114,6 +114,21 @@ void loop_turn(struct loop *loop, int64_t max_wait) {
     loop_run_timers(loop);
 }
 
+bool guest_start(struct loop *loop, struct guest *g, int fd, guest_fn *fn) {
+    *g = (struct guest){.loop = loop, .fn = fn, .fd = fd};
+    if (!backend_watch_guest(loop->backend, g)) {
+        g->loop = NULL;
+    }
+    return g->loop != NULL;
+}
+
+void guest_end(struct guest *g) {
+    if (g->loop != NULL) {
+        backend_unwatch(g->loop->backend, g->fd);
+        g->loop = NULL;
+    }
+}
+
 void timer_init(struct timer *t, timer_fn *fn) {
     *t = (struct timer){.fn = fn};
 }

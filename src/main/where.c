@@ -1,6 +1,7 @@
 #include "main/where.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,38 +15,19 @@ struct where {
     struct rng rng; /* distribution: random */
 };
 
-static int hex_digit(uint8_t c) {
-    c = ascii_lower(c);
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* `to` has room for half as many bytes as `text` has digits. */
-static bool parse_hex(struct slice text, uint8_t *to) {
-    if (text.n % 2 != 0) {
-        return false;
-    }
-    for (size_t i = 0; i < text.n; i += 2) {
-        int high = hex_digit(text.p[i]), low = hex_digit(text.p[i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        to[i / 2] = (uint8_t)(high * 16 + low);
-    }
-    return true;
-}
-
 static bool put_key(struct where *w, struct slice given) {
     struct slice key = given;
     uint8_t *bytes = NULL;
     if (w->args->hex) {
         bytes = mem_alloc(given.n / 2);
-        if (!parse_hex(given, bytes)) {
+        size_t n;
+        if (!num_hex(given, bytes, &n)) {
             fprintf(stderr, "%s: --hex: '%.*s' is not hexadecimal\n", w->args->program, (int)min_size(given.n, 200),
                     (const char *)given.p);
             mem_free(bytes);
             return false;
         }
-        key = slice(bytes, given.n / 2);
+        key = slice(bytes, n);
     }
     uint32_t i = ring_pick(w->ring, &w->rng, key);
     mem_free(bytes);

@@ -44,6 +44,21 @@ static void test_ip(void **state) {
     assert_true(addr_ip(&a, slice("10.0.0.12345", 8), 1));
 }
 
+static void test_local(void **state) {
+    static const struct {
+        const char *host;
+        bool local;
+    } rows[] = {{"127.0.0.1", true}, {"127.9.9.9", true}, {"::1", true},      {"0.0.0.0", false},
+                {"10.0.0.1", false}, {"::", false},       {"2001::1", false}, {"128.0.0.1", false}};
+    struct addr a = {0};
+    assert_false(addr_is_local(&a));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        assert_true(addr_ip(&a, slice_str(rows[i].host), 1));
+        assert_int_equal(addr_is_local(&a), rows[i].local);
+    }
+    assert_true(addr_unix(&a, slice_str("/x")) && addr_is_local(&a));
+}
+
 static void test_unix(void **state) {
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1], text[ADDR_TEXT_MAX];
     struct addr a, b;
@@ -73,6 +88,6 @@ static void test_none(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ip), cmocka_unit_test(test_unix), cmocka_unit_test(test_none)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_ip), cmocka_unit_test(test_local), cmocka_unit_test(test_unix), cmocka_unit_test(test_none)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,38 @@ static void test_echo(void **state) {
     net_fini(&t);
 }
 
+static int taken = -1;
+static struct addr taken_of;
+
+static void take_on_accept(struct listener *l, int fd) {
+    listener_take(l, fd, &taken_of);
+    taken = fd;
+}
+
+/* Who takes a descriptor has it for good, and can end its connection. */
+static void test_take(void **state) {
+    static const struct listener_ops ops = {take_on_accept, echo_on_paused};
+    struct net t;
+    char byte, text[ADDR_TEXT_MAX];
+    net_init(&t, *(bool *)*state);
+    static struct echo e;
+    e = (struct echo){0};
+    taken = -1;
+    listener_start(t.loop, &e.listener, &ops, t.fd);
+    t.fd = -1;
+    int fd = net_raw(&t);
+    UNTIL(t.loop, taken >= 0);
+    listener_close(&e.listener);
+    assert_int_equal(write(taken, "y", 1), 1);
+    UNTIL(t.loop, read(fd, &byte, 1) == 1);
+    assert_true(t.path[0] != '\0' || strncmp(addr_text(&taken_of, text, sizeof text), "127.0.0.1:", 10) == 0);
+    listener_hang_up(taken);
+    UNTIL(t.loop, read(fd, &byte, 1) == 0);
+    close(taken);
+    close(fd);
+    net_fini(&t);
+}
+
 /* Out of descriptors: a pause that is reported, no spinning, and it goes on by itself. */
 static void test_no_descriptors(void **state) {
     struct net t;
@@ -315,6 +347,7 @@ static bool tcp = false, local = true;
 int main(void) {
     const struct CMUnitTest tests[] = {
         BOTH(test_echo),
+        BOTH(test_take),
         BOTH(test_no_descriptors),
         BOTH(test_spare),
         BOTH(test_shared),

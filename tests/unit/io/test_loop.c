@@ -103,6 +103,43 @@ static void test_idle(void **state) {
     net_fini(&t);
 }
 
+/* ---- a descriptor of somebody else ---- */
+
+struct watched {
+    struct guest guest;
+    unsigned called;
+};
+
+static void watched_on_ready(struct guest *g) {
+    CONTAINER_OF(g, struct watched, guest)->called++;
+}
+
+/* Told in every turn while there is something to read, and not otherwise. */
+static void test_guest(void **state) {
+    struct net t;
+    struct watched w = {.called = 0};
+    int fds[2];
+    char byte;
+    net_init(&t, false);
+    assert_int_equal(pipe(fds), 0);
+    guest_end(&w.guest); /* fine when not watched */
+    assert_true(guest_start(t.loop, &w.guest, fds[0], watched_on_ready));
+    loop_turn(t.loop, 0);
+    assert_int_equal(w.called, 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    UNTIL(t.loop, w.called == 3);
+    assert_int_equal(read(fds[0], &byte, 1), 1);
+    loop_turn(t.loop, 0);
+    assert_int_equal(w.called, 3);
+    guest_end(&w.guest);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    loop_turn(t.loop, 0);
+    assert_int_equal(w.called, 3);
+    close(fds[0]);
+    close(fds[1]);
+    net_fini(&t);
+}
+
 /* ---- waking ---- */
 
 static volatile sig_atomic_t signalled;
@@ -187,6 +224,7 @@ int main(void) {
         cmocka_unit_test(test_timers),
         cmocka_unit_test_prestate(test_idle, &tcp),
         cmocka_unit_test_prestate(test_idle, &local),
+        cmocka_unit_test(test_guest),
         cmocka_unit_test(test_wake_from_signal),
         cmocka_unit_test(test_wake_from_thread),
         cmocka_unit_test(test_clocks),

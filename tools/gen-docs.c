@@ -1,26 +1,59 @@
-/* gen-docs: prints docs/configuration.md, which is made from the tables of keys.
+/* gen-docs: prints the pages of docs/ that are made from tables.
  *
- *   gen-docs > docs/configuration.md
- *   gen-docs --check docs/configuration.md    exit 1 when the file is not what would be printed */
+ *   gen-docs configuration|metrics > docs/NAME.md
+ *   gen-docs configuration|metrics --check docs/NAME.md    exit 1 when the file is not what would be printed */
 #include "base/mem.h"
+#include "base/str.h"
 #include "conf/conf.h"
+#include "stats/metric.h"
 
 #include <stdio.h>
 
-struct text {
-    char *p;
-    size_t n;
-};
-
 static void append(void *ctx, const char *piece) {
-    struct text *t = ctx;
-    size_t n = strlen(piece);
-    t->p = mem_realloc(t->p, t->n + n + 1);
-    memcpy(t->p + t->n, piece, n + 1);
-    t->n += n;
+    str_put(ctx, piece);
 }
 
-static bool is_current(const char *path, const struct text *want) {
+static void configuration(struct str *to) {
+    conf_reference(append, to);
+}
+
+static const char metrics_intro[] =
+    "# Metrics\n"
+    "\n"
+    "Made from the tables in `src/stats/` by `tools/gen-docs`; do not edit.\n"
+    "\n"
+    "`GET /metrics` of the [admin port](admin.md) has all of these in the text format of Prometheus, `kvmux_build_info{version=\"...\"}`\n"
+    "beside them. Counters only grow, from 0 at the start of the process; their names end in `_total`. The statistics port and `GET /stats` have\n"
+    "those of pools and servers as JSON, under the name in the last column. `packaging/grafana-dashboard.json` shows them,\n"
+    "`packaging/prometheus-alerts.yml` watches them.\n";
+
+static void metrics(struct str *to) {
+    str_put(to, metrics_intro);
+    for (size_t i = 0; i < METRIC_TABLES; i++) {
+        const struct metric_table *t = &metric_tables[i];
+        str_put(to, "\n## Of ");
+        str_put(to, t->about);
+        str_put(to, "\n\n");
+        str_put(to, t->labels);
+        str_put(to, "\n\n| metric | kind | meaning | in JSON |\n|---|---|---|---|\n");
+        for (uint32_t k = 0; k < t->n; k++) {
+            char name[METRIC_NAME_MAX];
+            const struct metric_row *row = &t->rows[k];
+            str_format(to, "| `%s` | %s | ", metric_prom_name(t, row, name), row->kind == METRIC_COUNTER ? "counter" : "gauge");
+            str_put(to, metric_prom_help(row));
+            str_put(to, " | ");
+            str_put(to, t->in_json ? row->name : "");
+            str_put(to, t->in_json && metric_is_usec(row) ? ", in microseconds |\n" : " |\n");
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*put)(struct str *);
+} pages[] = {{"configuration", configuration}, {"metrics", metrics}};
+
+static bool is_current(const char *name, const char *path, const struct str *want) {
     FILE *f = fopen(path, "re");
     if (f == NULL) {
         perror(path);
@@ -32,23 +65,28 @@ static bool is_current(const char *path, const struct text *want) {
     bool same = n == want->n && memcmp(have, want->p, n) == 0;
     mem_free(have);
     if (!same) {
-        fprintf(stderr, "%s is out of date: run gen-docs > %s\n", path, path);
+        fprintf(stderr, "%s is out of date: run gen-docs %s > %s\n", path, name, path);
     }
     return same;
 }
 
 int main(int argc, char **argv) {
-    struct text t = {0};
-    conf_reference(append, &t);
-    int rc = 0;
-    if (argc == 3 && strcmp(argv[1], "--check") == 0) {
-        rc = is_current(argv[2], &t) ? 0 : 1;
-    } else if (argc == 1) {
-        rc = fwrite(t.p, 1, t.n, stdout) == t.n && fflush(stdout) == 0 ? 0 : 1;
-    } else {
-        fputs("usage: gen-docs [--check FILE]\n", stderr);
-        rc = 2;
+    struct str t = {0};
+    int rc = 2;
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        if (argc < 2 || strcmp(argv[1], pages[i].name) != 0) {
+            continue;
+        }
+        pages[i].put(&t);
+        if (argc == 4 && strcmp(argv[2], "--check") == 0) {
+            rc = is_current(argv[1], argv[3], &t) ? 0 : 1;
+        } else if (argc == 2) {
+            rc = fwrite(t.p, 1, t.n, stdout) == t.n && fflush(stdout) == 0 ? 0 : 1;
+        }
     }
-    mem_free(t.p);
+    if (rc == 2) {
+        fputs("usage: gen-docs configuration|metrics [--check FILE]\n", stderr);
+    }
+    str_fini(&t);
     return rc;
 }

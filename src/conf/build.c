@@ -294,6 +294,8 @@ void conf_pool_fini(struct conf_pool *p) {
     rules_unref(&p->rules);
     conf_pem_fini(&p->tls_pem);
     conf_pem_fini(&p->server_tls_pem);
+    mem_free(p->commands);
+    mem_free(p->deny_commands);
     mem_free(p->users);
     mem_free(p->name);
     keys_fini(&keys_pool, p);

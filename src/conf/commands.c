@@ -281,6 +281,8 @@ void commands_build(struct build *b, struct build_pool *bp) {
     if (bp->deny != NULL) {
         build_denials(b, bp, proto, &l);
     }
+    bp->pool.commands = node_flow(bp->commands);
+    bp->pool.deny_commands = node_flow(bp->deny);
     bp->pool.rules = rules_new(proto, l.v, l.n);
     mem_free(l.v);
 }

@@ -11,6 +11,8 @@
 #include "proto/proto.h"
 #include "route/ring.h"
 
+struct str;
+
 enum failure { FAILURE_ERROR, FAILURE_MISS };
 enum cross { CROSS_GATHER, CROSS_ERROR, CROSS_FIRST };
 enum flush { FLUSH_ALLOW, FLUSH_DENY };
@@ -77,6 +79,7 @@ struct conf_pool {
     struct conf_server *servers; /* nutcracker's order: shorter names first, then bytes */
     uint32_t nservers;
     struct rules *rules; /* of `commands:` and `deny_commands:`, one reference; NULL: there are none */
+    char *commands, *deny_commands; /* as they were given, in YAML's flow form; NULL: not given */
     struct user *users; /* in the order of the file */
     uint32_t nusers;
     uint16_t last_user; /* the last user.id that was given out */
@@ -156,6 +159,8 @@ bool conf_tls_same(const struct conf *, const struct conf_pool *, const struct c
 const char *conf_tls_name(const struct conf_pool *, const struct conf_server *);
 /* Index of the pool, or -1. */
 int conf_pool_by_name(const struct conf *, const char *name);
+/* The configuration as it is in force, defaults included, as YAML that conf_parse takes; instead of secrets "(hidden)". */
+void conf_dump(const struct conf *, struct str *);
 /* The configuration reference as Markdown, from the tables (tools/gen-docs writes docs/configuration.md with it). */
 void conf_reference(void (*put)(void *ctx, const char *text), void *ctx);
 

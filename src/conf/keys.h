@@ -72,5 +72,7 @@ bool key_number(const char *key, const struct node *value, int64_t min, int64_t 
 
 /* The secret that a `{file: PATH}` or `{env: NAME}` node points to; NULL after telling the problem. Allocated. */
 char *secret_read(const char *key, const struct node *map, size_t max, struct conf_problems *);
+/* The same from a file whose path is known. */
+char *secret_read_file(const char *key, const char *path, size_t max, struct place, struct conf_problems *);
 
 #endif

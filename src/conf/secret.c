@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-static char *read_file(const char *key, const char *path, size_t max, struct place at, struct conf_problems *ps) {
+char *secret_read_file(const char *key, const char *path, size_t max, struct place at, struct conf_problems *ps) {
     struct quoted q;
     struct stat st;
     if (stat(path, &st) != 0) {
@@ -56,7 +56,7 @@ char *secret_read(const char *key, const struct node *map, size_t max, struct co
     struct place at = {source->line, source->column};
     if (map->n == 2 && value->kind == NODE_SCALAR && value->text[0] != '\0') {
         if (strcmp(source->text, "file") == 0) {
-            return read_file(key, value->text, max, at, ps);
+            return secret_read_file(key, value->text, max, at, ps);
         }
         if (strcmp(source->text, "env") == 0) {
             return read_env(key, value->text, max, at, ps);

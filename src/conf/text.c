@@ -1,6 +1,7 @@
 #include "conf/text.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <yaml.h>
 
@@ -222,4 +223,30 @@ struct node *text_parse(struct slice text, struct conf_problems *problems) {
         prune(&w);
     }
     return w.root;
+}
+
+/* ---- and back to text ---- */
+
+static void put_flow(struct str *to, const struct node *node) {
+    if (node->kind == NODE_SCALAR) {
+        str_quote(to, slice_str(node->text));
+        return;
+    }
+    bool map = node->kind == NODE_MAP, value = false;
+    str_put(to, map ? "{" : "[");
+    for (const struct node *n = node->first; n != NULL; n = n->next) {
+        put_flow(to, n);
+        value = map && !value;
+        str_put(to, value ? ": " : n->next != NULL ? ", " : "");
+    }
+    str_put(to, map ? "}" : "]");
+}
+
+char *node_flow(const struct node *node) {
+    struct str text = {0};
+    if (node != NULL) {
+        put_flow(&text, node);
+        str_put_slice(&text, slice("", 1)); /* its NUL */
+    }
+    return text.p;
 }

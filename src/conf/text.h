@@ -21,6 +21,7 @@ struct node {
 /* The document, or NULL when there is nothing to look at. After a syntax error the tree holds the entries of the
  * outermost mapping that were complete, so that what is wrong in them is told in the same run. */
 struct node *text_parse(struct slice text, struct conf_problems *);
+char *node_flow(const struct node *); /* in YAML's flow form, to be freed with mem_free; NULL for NULL */
 void node_free(struct node **);
 
 #endif

@@ -3,6 +3,7 @@
  * One writer, the worker; readers on other threads add blocks up with metric_get. No lock, no locked instruction:
  * relaxed loads and stores of aligned 64-bit words. Rows are in pool.def, server.def, worker.def:
  *   METRIC(name, COUNTER | GAUGE, unit, "help")
+ * What control alone knows has rows of the same form in control.def, pool_state.def and server_state.def.
  * The first rows of pool.def and server.def are nutcracker's, with its names, order and texts (compat part 7). */
 #ifndef KVMUX_STATS_METRIC_H
 #define KVMUX_STATS_METRIC_H
@@ -36,10 +37,49 @@ enum worker_metric {
 #undef METRIC
     WORKER_METRICS
 };
+enum pool_state_metric {
+#define METRIC(name, kind, unit, help) POOL_STATE_##name,
+#include "stats/pool_state.def"
+#undef METRIC
+    POOL_STATE_METRICS
+};
+enum server_state_metric {
+#define METRIC(name, kind, unit, help) SERVER_STATE_##name,
+#include "stats/server_state.def"
+#undef METRIC
+    SERVER_STATE_METRICS
+};
+enum control_metric {
+#define METRIC(name, kind, unit, help) CONTROL_##name,
+#include "stats/control.def"
+#undef METRIC
+    CONTROL_METRICS
+};
 
 extern const struct metric_row pool_metric_rows[POOL_METRICS];
 extern const struct metric_row server_metric_rows[SERVER_METRICS];
 extern const struct metric_row worker_metric_rows[WORKER_METRICS];
+extern const struct metric_row pool_state_metric_rows[POOL_STATE_METRICS];
+extern const struct metric_row server_state_metric_rows[SERVER_STATE_METRICS];
+extern const struct metric_row control_metric_rows[CONTROL_METRICS];
+
+/* The tables as /metrics shows them: `prefix` stands before the names. */
+struct metric_table {
+    const struct metric_row *rows;
+    uint32_t n;
+    const char *prefix;
+    const char *about, *labels; /* for people: what a row is about, and what tells its samples apart */
+    bool in_json;               /* the statistics port and /stats have it, too */
+};
+enum { TABLE_CONTROL, TABLE_WORKER, TABLE_POOL, TABLE_POOL_STATE, TABLE_SERVER, TABLE_SERVER_STATE, METRIC_TABLES };
+extern const struct metric_table metric_tables[METRIC_TABLES];
+
+#define METRIC_NAME_MAX 96
+/* The name for Prometheus: no word twice, seconds instead of microseconds, `_total` behind a counter. Returns `to`. */
+const char *metric_prom_name(const struct metric_table *, const struct metric_row *, char to[METRIC_NAME_MAX]);
+/* The help without nutcracker's "#" for "number of". */
+const char *metric_prom_help(const struct metric_row *);
+bool metric_is_usec(const struct metric_row *);
 
 struct pool_block {
     uint64_t v[POOL_METRICS];

@@ -74,6 +74,9 @@ static void test_rows(void **state) {
     check_rows(pool_metric_rows, POOL_METRICS);
     check_rows(server_metric_rows, SERVER_METRICS);
     check_rows(worker_metric_rows, WORKER_METRICS);
+    check_rows(control_metric_rows, CONTROL_METRICS);
+    check_rows(pool_state_metric_rows, POOL_STATE_METRICS);
+    check_rows(server_state_metric_rows, SERVER_STATE_METRICS);
 }
 
 /* The members that JSON shows beside the rows of the same object must not come twice. */
@@ -98,12 +101,51 @@ static void test_values(void **state) {
     assert_true(metric_get(&v) == 0);
 }
 
+static void test_prom_names(void **state) {
+    static const struct {
+        int table;
+        struct metric_row row;
+        const char *name, *help;
+    } rows[] = {
+        {TABLE_POOL, {"client_eof", METRIC_COUNTER, "count", "# eof"}, "kvmux_pool_client_eof_total", "eof"},
+        {TABLE_POOL, {"server_ejects", METRIC_COUNTER, "count", "x"}, "kvmux_pool_server_ejects_total", "x"},
+        {TABLE_SERVER, {"server_eof", METRIC_COUNTER, "count", "x # y"}, "kvmux_server_eof_total", "x # y"},
+        {TABLE_SERVER, {"server_ejected_at", METRIC_GAUGE, "usec", "x"}, "kvmux_server_ejected_at_seconds", "x"},
+        {TABLE_SERVER, {"in_queue_bytes", METRIC_GAUGE, "bytes", "x"}, "kvmux_server_in_queue_bytes", "x"},
+        {TABLE_WORKER, {"total_connections", METRIC_COUNTER, "count", "x"}, "kvmux_worker_connections_total", "x"},
+        {TABLE_CONTROL, {"process_cpu", METRIC_COUNTER, "usec", "x"}, "process_cpu_seconds_total", "x"},
+    };
+    char name[METRIC_NAME_MAX];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct metric_table t = metric_tables[rows[i].table];
+        assert_string_equal(metric_prom_name(&t, &rows[i].row, name), rows[i].name);
+        assert_string_equal(metric_prom_help(&rows[i].row), rows[i].help);
+    }
+}
+
+/* No two rows of all tables get one name: Prometheus drops the second. */
+static void test_prom_names_differ(void **state) {
+    static char seen[512][METRIC_NAME_MAX];
+    size_t n = 0;
+    for (size_t t = 0; t < METRIC_TABLES; t++) {
+        for (uint32_t i = 0; i < metric_tables[t].n; i++, n++) {
+            assert_true(n < ARRAY_LEN(seen));
+            metric_prom_name(&metric_tables[t], &metric_tables[t].rows[i], seen[n]);
+            for (size_t k = 0; k < n; k++) {
+                assert_string_not_equal(seen[k], seen[n]);
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nutcracker_rows),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_reserved_names),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_prom_names),
+        cmocka_unit_test(test_prom_names_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

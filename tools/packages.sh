@@ -33,7 +33,7 @@ need_packages() {
 }
 
 # What a build of kvmux needs.
-BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libyaml-dev libc-ares-dev libssl-dev)
+BUILD_PACKAGES=(gcc libc6-dev meson ninja-build pkg-config libyaml-dev libc-ares-dev libssl-dev libmicrohttpd-dev)
 
 # port_taken PORT: somebody listens there on loopback.
 port_taken() {

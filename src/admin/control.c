@@ -17,7 +17,10 @@ struct control *control_new(const struct control_opts *opts) {
     bufpool_init(&c->bufs);
     c->loop = loop_new(&c->bufs);
     c->resolver = c->loop != NULL ? resolver_new(c->loop) : NULL;
-    if (c->resolver == NULL) {
+    bool admin = opts->admin.fd >= 0;
+    c->http = c->resolver != NULL && admin ? http_new(c, &opts->admin) : NULL;
+    if (c->resolver == NULL || (admin && c->http == NULL)) {
+        resolver_free(&c->resolver);
         loop_free(&c->loop);
         conf_unref(&c->conf);
         mem_free(c);
@@ -30,6 +33,8 @@ struct control *control_new(const struct control_opts *opts) {
     control_make_pools(c, NULL);
     watch_init(&c->watch, c);
     stats_port_start(&c->stats_port, c, opts->stats_fd);
+    clients_init(&c->clients, c);
+    c->history = admin ? history_new(c) : NULL;
     return c;
 }
 
@@ -176,6 +181,9 @@ static void control_read_mail(struct control *c) {
         case MAIL_VIEW:
             control_switched(c, (struct mail_view *)(void *)mail);
             continue;
+        case MAIL_ROLL:
+            clients_on_mail(c, (struct mail_roll *)(void *)mail);
+            continue;
         case MAIL_FAILED:
         case MAIL_WORKS:
         case MAIL_UP:
@@ -251,6 +259,9 @@ void control_free(struct control **cp) {
     timer_cancel(c->loop, &c->drain_timer);
     watch_fini(&c->watch);
     stats_port_fini(&c->stats_port);
+    clients_fini(&c->clients);
+    http_free(&c->http);
+    history_free(&c->history);
     control_free_pools(c);
     mem_free(c->workers);
     resolver_free(&c->resolver);

@@ -4,6 +4,7 @@
 #ifndef KVMUX_ADMIN_CONTROL_H
 #define KVMUX_ADMIN_CONTROL_H
 
+#include "admin/http.h"
 #include "admin/listeners.h"
 #include "core/worker.h"
 
@@ -14,6 +15,7 @@ struct control_opts {
     struct shared *shared;
     const struct addr *stats; /* where to serve the statistics; len 0: nowhere */
     int stats_fd;             /* bound by main before the daemon says that it is up; -1: none */
+    struct http_opts admin;
     const char *hostname;     /* "source" of the statistics */
     const char *service;      /* "service" of the statistics: "nutcracker", for existing readers */
     struct listeners *listeners; /* of the pools; borrowed */

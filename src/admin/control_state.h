@@ -2,8 +2,10 @@
 #ifndef KVMUX_ADMIN_CONTROL_STATE_H
 #define KVMUX_ADMIN_CONTROL_STATE_H
 
+#include "admin/clients.h"
 #include "admin/control.h"
 #include "admin/health.h"
+#include "admin/history.h"
 #include "admin/learn.h"
 #include "admin/names.h"
 #include "admin/stats_port.h"
@@ -52,6 +54,9 @@ struct control {
     uint32_t switching;            /* workers that have not taken the last configuration yet */
     bool reload_wanted;            /* as soon as they have */
     struct stats_port stats_port;
+    struct http *http; /* NULL: there is no admin port */
+    struct clients clients;
+    struct history *history; /* NULL: nobody could ask for it */
     struct timer drain_timer;
     struct watch watch;
     bool draining;                 /* it will not become ready again */

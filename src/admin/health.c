@@ -21,15 +21,19 @@ static void health_rest(struct health *h) {
     timer_set(h->control->loop, &h->timer, loop_now(h->control->loop) + (wait > PROBE_MIN_USEC ? wait : PROBE_MIN_USEC));
 }
 
-static void health_eject(struct health *h, enum reason why) {
+static void health_count_ejection(struct health *h) {
     struct control *c = h->control;
     h->ejected_at = (uint64_t)loop_wall(c->loop);
     metric_add(&c->pools[h->pool]->block.v[POOL_server_ejects], 1);
+}
+
+static void health_eject(struct health *h, enum reason why) {
+    health_count_ejection(h);
     health_rest(h);
     log_line(LOG_WARN, "server_ejected pool=%s server=%s address=%s failures=%u reason=\"%s\" retry_msec=%" PRId64,
              conf_of(h)->name, server_of(h)->name, server_of(h)->address, h->failures, reason_words(why),
              conf_of(h)->server_retry_timeout);
-    control_post_ring(c, h->pool);
+    control_post_ring(h->control, h->pool);
 }
 
 static void health_return(struct health *h) {
@@ -90,10 +94,15 @@ void health_works(struct health *h, const struct mail_health *m) {
 
 /* ---- the probe ---- */
 
-static void probe_end(struct health *h, bool alive) {
+/* The end of what went on by itself: a rest before a probe, or a probe. */
+static void health_stop(struct health *h) {
     timer_cancel(h->control->loop, &h->timer);
     stream_close(&h->stream);
     h->parser = (struct parser){0};
+}
+
+static void probe_end(struct health *h, bool alive) {
+    health_stop(h);
     if (alive) {
         health_return(h);
     } else {
@@ -194,22 +203,53 @@ static void health_set_addr(struct health *h) {
     h->addrs[0] = server_of(h)->addr;
 }
 
+/* ---- an operator's word ---- */
+
+bool health_take_out(struct health *h) {
+    if (h->state == HEALTH_OUT) {
+        return false;
+    }
+    health_stop(h);
+    health_count_ejection(h);
+    h->state = HEALTH_OUT;
+    log_line(LOG_NOTICE, "server_ejected pool=%s server=%s address=%s by=operator", conf_of(h)->name, server_of(h)->name,
+             server_of(h)->address);
+    control_post_ring(h->control, h->pool);
+    return true;
+}
+
+bool health_bring_back(struct health *h) {
+    if (h->state == HEALTH_ALIVE) {
+        return false;
+    }
+    health_stop(h);
+    health_return(h);
+    return true;
+}
+
+const char *health_word(const struct health *h) {
+    switch (h->state) {
+    case HEALTH_EJECTED: return "ejected";
+    case HEALTH_PROBING: return "probing";
+    case HEALTH_OUT: return "out";
+    case HEALTH_ALIVE: break;
+    }
+    return h->naddrs == 0 ? "unresolved" : h->failures > 0 ? "failing" : "up";
+}
+
 void health_init(struct health *h, struct control *c, uint32_t pool, uint32_t server) {
     *h = (struct health){.control = c, .pool = pool, .server = server};
     timer_init(&h->timer, health_on_timer);
     health_set_addr(h);
 }
 
-static void health_stop(struct health *h) {
-    timer_cancel(h->control->loop, &h->timer);
-    stream_close(&h->stream);
-    h->parser = (struct parser){0};
-}
-
 void health_changed(struct health *h, bool moved) {
     bool out = h->state != HEALTH_ALIVE;
     if (moved) {
         health_set_addr(h);
+    }
+    if (h->state == HEALTH_OUT) { /* the operator's word counts for the next configuration, too */
+        return;
     }
     if (out && !conf_of(h)->auto_eject_hosts) {
         health_stop(h);

@@ -2,6 +2,7 @@
  *
  *   ALIVE ──server_failure_limit episodes──▶ EJECTED ──server_retry_timeout──▶ PROBING ──answer──▶ ALIVE
  *                                               ▲────────no answer───────────────┘
+ * An operator may take a server OUT, from any state; it stays out until he returns it.
  * An episode is one event: connections that were open when the first of them failed count once, so that a server which
  * closes ten connections at a time has failed once. Control thread. */
 #ifndef KVMUX_ADMIN_HEALTH_H
@@ -14,7 +15,7 @@
 
 struct control;
 
-enum health_state { HEALTH_ALIVE, HEALTH_EJECTED, HEALTH_PROBING };
+enum health_state { HEALTH_ALIVE, HEALTH_EJECTED, HEALTH_PROBING, HEALTH_OUT };
 
 struct health {
     struct control *control;
@@ -40,6 +41,12 @@ void health_fini(struct health *);
 void health_changed(struct health *, bool moved);
 void health_failed(struct health *, const struct mail_health *);
 void health_works(struct health *, const struct mail_health *);
+
+/* By an operator. False: it is there already. */
+bool health_take_out(struct health *);
+bool health_bring_back(struct health *); /* also one that was ejected for its failures, without a probe */
+/* One word for people: up, failing, unresolved, ejected, probing, out. */
+const char *health_word(const struct health *);
 
 /* Whether a failure belongs to the episode that was counted last. Pure. */
 bool health_same_episode(int64_t opened_at, int64_t failed_at);

@@ -8,7 +8,5 @@ struct control;
 
 /* One line with its newline; the caller frees it with mem_free. Control thread. */
 char *json_stats(const struct control *, size_t *len);
-/* A quoted JSON string; bytes that are no UTF-8 become \u00XX. `to` has room for 6 * text.n + 2. Returns the length. */
-size_t json_quote(char *to, struct slice text);
 
 #endif

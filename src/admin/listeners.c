@@ -223,6 +223,19 @@ bool listeners_open(struct listeners *l, const struct conf *conf, const struct a
     return true;
 }
 
+bool listeners_open_admin(struct listeners *l, const struct addr *addr, int *fd, char *why, size_t room) {
+    struct bind_opts opts = {.backlog = SOMAXCONN, .unix_mode = 0660}; /* a path is for its owner and group: no token is asked there */
+    enum reason reason = open_one(l, addr, &opts, 1);
+    if (reason != REASON_NONE) {
+        char text[ADDR_TEXT_MAX];
+        snprintf(why, room, "%s: %s", addr_text(addr, text, sizeof text), reason_text(reason));
+        return false;
+    }
+    l->v[l->n - 1].stats = true;
+    *fd = l->v[l->n - 1].fds[0];
+    return true;
+}
+
 void listeners_give(const struct listeners *l, const struct conf *conf, unsigned index, struct worker *w) {
     struct new_listener *fresh;
     uint32_t n = listeners_fresh(l, conf, index, &fresh);

@@ -10,7 +10,7 @@
 struct listening {
     struct addr addr;
     unsigned mode; /* of a unix socket */
-    bool stats;    /* not a pool's */
+    bool stats;    /* or the admin port: not a pool's */
     bool fresh;    /* its descriptors are still ours */
     int *fds;      /* one per worker; one of the statistics */
     char *path;    /* of a unix socket that we made; removed at the end if it is still the same file */
@@ -27,6 +27,8 @@ struct listeners {
  * the address and the reason; listeners_fini removes what was made so far. */
 bool listeners_open(struct listeners *, const struct conf *, const struct addr *stats, unsigned workers, char *why,
                     size_t room);
+/* The admin port: one descriptor, for the caller to hand on. */
+bool listeners_open_admin(struct listeners *, const struct addr *, int *fd, char *why, size_t room);
 /* Hands worker number `index` its descriptors. */
 void listeners_give(const struct listeners *, const struct conf *, unsigned index, struct worker *);
 /* Removes the unix sockets; the descriptors are their takers'. */

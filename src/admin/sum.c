@@ -52,6 +52,11 @@ void sum_server(const struct control *c, uint32_t pool, uint32_t server, struct 
     sum->v[SERVER_server_ejected_at] = c->pools[pool]->servers[server]->health.ejected_at;
 }
 
+void sum_worker(const struct control *c, uint32_t worker, struct worker_block *sum) {
+    *sum = (struct worker_block){0};
+    add(sum->v, worker_block(c->workers[worker])->v, WORKER_METRICS);
+}
+
 void sum_workers(const struct control *c, struct worker_block *sum) {
     *sum = (struct worker_block){0};
     for (uint32_t w = 0; w < c->nworkers; w++) {

@@ -8,6 +8,7 @@ struct control;
 
 void sum_pool(const struct control *, uint32_t pool, struct pool_block *);
 void sum_server(const struct control *, uint32_t pool, uint32_t server, struct server_block *);
+void sum_worker(const struct control *, uint32_t worker, struct worker_block *); /* of one alone */
 void sum_workers(const struct control *, struct worker_block *);
 
 #endif

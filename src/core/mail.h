@@ -34,6 +34,7 @@ enum mail_kind {
     MAIL_STOPPED,  /* mail_worker: it has closed everything, after MAIL_STOP or at the end of draining */
     MAIL_LOG,      /* mail_log: a line to write */
     /* both ways */
+    MAIL_ROLL,     /* mail_roll (core/roll.h): all clients, for the operator; from control to one worker after the other */
     MAIL_SURVEY,   /* mail_survey: from worker to worker by way of control, and back to the one that asked */
 };
 

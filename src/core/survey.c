@@ -26,7 +26,7 @@ static bool listens(const void *client, enum channel_kind kind, struct slice nam
     return subscriber_listens(client, kind, name);
 }
 
-static void draw(struct portrait *p, const struct client *c, uint64_t asker) {
+void survey_draw(struct portrait *p, const struct client *c, uint64_t asker) {
     const struct conf_pool *conf = c->pool->conf;
     const struct user *user = user_by_id(conf->users, conf->nusers, c->session.user);
     uint32_t now = client_clock(worker_now(c->pool->worker));
@@ -56,7 +56,7 @@ static bool ask(const struct client *c, const struct msg *m, uint64_t asker, str
     const struct proto *front = c->pool->front;
     struct portrait p;
     char addr[ADDR_TEXT_MAX], here[ADDR_TEXT_MAX];
-    draw(&p, c, asker);
+    survey_draw(&p, c, asker);
     enum verdict said = front->survey(m, &p, out);
     if (said == VERDICT_LOOK) {
         p.addr = stream_peer(&c->stream, addr, sizeof addr);
@@ -76,7 +76,7 @@ static void dismiss(struct client *c, uint64_t asker) {
     }
 }
 
-static bool is_here(const struct client *c) {
+bool survey_counts(const struct client *c) {
     return (c->state == CLIENT_OPEN || c->state == CLIENT_EOF) && !c->refused;
 }
 
@@ -88,7 +88,7 @@ static uint64_t ask_all(struct pool *pool, const struct msg *m, uint64_t asker, 
     stage_init(&stage, &pool->worker->bufs);
     LIST_EACH_SAFE(&pool->clients, l) {
         struct client *c = CONTAINER_OF(l, struct client, link);
-        if (is_here(c) && ask(c, m, asker, &out)) {
+        if (survey_counts(c) && ask(c, m, asker, &out)) {
             dismiss(c, asker);
             deeds++;
         }

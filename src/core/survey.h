@@ -14,8 +14,10 @@
 #include "io/io.h"
 
 struct buf;
+struct client;
 struct msg;
 struct pool;
+struct portrait;
 struct req;
 struct worker;
 
@@ -29,6 +31,10 @@ struct surveys {
 void surveys_init(struct surveys *, struct worker *);
 bool surveys_have(const struct surveys *, const struct pool *); /* of a client of this pool, who may be gone */
 void surveys_close(struct surveys *); /* the worker stops: those who wait get an error */
+/* What there is to say about a client; without the addresses, which cost system calls. */
+void survey_draw(struct portrait *, const struct client *, uint64_t asker);
+/* Whether it is one that others may hear of. */
+bool survey_counts(const struct client *);
 /* A request of ROUTE_SURVEY; `m` was parsed from bytes that lie in `b`. */
 void survey_start(struct req *, struct buf *b, const struct msg *m);
 void survey_on_mail(struct worker *, struct mail_survey *); /* takes it */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/channel.h"
 #include "core/client.h"
+#include "core/roll.h"
 #include "core/switch.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -367,6 +368,8 @@ static void worker_read_mail(struct worker *w) {
     while ((mail = mailbox_take(&w->mailbox)) != NULL) {
         if (mail->kind == MAIL_SURVEY) {
             survey_on_mail(w, (struct mail_survey *)(void *)mail); /* it travels on */
+        } else if (mail->kind == MAIL_ROLL) {
+            roll_on_mail(w, (struct mail_roll *)(void *)mail);
         } else {
             worker_take(w, mail);
             mem_free(mail);

@@ -59,6 +59,7 @@ static void set_defaults(struct args *a, const char *argv0) {
         .log_level = LOG_NOTICE,
         .stats_addr = drop_in ? "0.0.0.0" : "127.0.0.1",
         .stats_port = 22222,
+        .admin = drop_in ? "none" : "127.0.0.1:22280",
     };
     a->conf_file = args_paths(a)->conf;
     a->log_file = path_or_none(args_paths(a)->log);
@@ -122,13 +123,26 @@ static bool take_threads(struct args *a, const char *text) {
     return true;
 }
 
-static bool take_where(struct args *a, const char *text) {
+static bool take_text(const struct args *a, const char *option, const char *what, const char *text, const char **to) {
     if (text == NULL || text[0] == '\0') {
-        fprintf(stderr, "%s: option --where requires the name of a pool\n", a->program);
+        fprintf(stderr, "%s: option %s requires %s\n", a->program, option, what);
         return false;
     }
-    a->where = text;
+    *to = text;
     return true;
+}
+
+static bool take_where(struct args *a, const char *text) {
+    return take_text(a, "--where", "the name of a pool", text, &a->where);
+}
+
+static bool take_admin(struct args *a, const char *text) {
+    a->admin_given = true;
+    return take_text(a, "--admin", "HOST:PORT, a path, or none", text, &a->admin);
+}
+
+static bool take_admin_token_file(struct args *a, const char *text) {
+    return take_text(a, "--admin-token-file", "a file name", text, &a->admin_token_file);
 }
 
 static bool take_hex(struct args *a, const char *text) {
@@ -156,6 +170,8 @@ static const struct {
     bool (*take)(struct args *, const char *value); /* NULL: none was given */
     bool has_value;
 } own_options[] = {
+    {"--admin", take_admin, true},
+    {"--admin-token-file", take_admin_token_file, true},
     {"--diff", take_diff, true},
     {"--hex", take_hex, false},
     {"--log-format", take_log_format, true},

@@ -28,6 +28,9 @@ struct args {
     const char *stats_addr; /* a host, an address, or a path that starts with '/' */
     uint16_t stats_port;
     unsigned threads; /* 0: not given */
+    const char *admin; /* "host:port", a path that starts with '/', or "none" */
+    bool admin_given;  /* then it must be free */
+    const char *admin_token_file; /* NULL: none */
 };
 
 /* Fills `args` from argv. False after writing what is wrong, and the usage, to standard error. Points into argv. */

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "main/admin_port.h"
 #include "main/daemon.h"
 #include "main/logfile.h"
 #include "main/pidfile.h"
@@ -22,6 +23,7 @@ struct run {
     struct addr stats;
     unsigned workers;
     struct listeners listeners;
+    struct admin_port admin;
     struct threads *threads;
     unsigned stops; /* SIGTERM and SIGINT so far */
 };
@@ -91,14 +93,15 @@ static bool boot(struct run *r, const struct conf_problems *warnings, char *why,
     }
     r->workers = count_workers(r->args, r->conf);
     say_start(r, warnings);
-    if (!find_stats(r, why, room) || !listeners_open(&r->listeners, r->conf, &r->stats, r->workers, why, room)) {
+    if (!find_stats(r, why, room) || !listeners_open(&r->listeners, r->conf, &r->stats, r->workers, why, room) ||
+        !admin_port_open(&r->admin, r->args, r->conf, &r->listeners, why, room)) {
         return false;
     }
     static char hostname[256];
     if (gethostname(hostname, sizeof hostname - 1) != 0) {
         strcpy(hostname, "unknown");
     }
-    struct threads_opts opts = {.conf = r->conf, .workers = r->workers, .stats = &r->stats, .hostname = hostname,
+    struct threads_opts opts = {.conf = r->conf, .workers = r->workers, .stats = &r->stats, .admin = r->admin.opts, .hostname = hostname,
                                 .listeners = &r->listeners};
     r->threads = threads_new(&opts);
     if (r->threads == NULL) {
@@ -173,7 +176,7 @@ static void serve(struct run *r) {
 }
 
 int run(const struct args *a, struct conf **conf, const struct conf_problems *problems) {
-    struct run r = {.args = a, .conf = *conf, .listeners.stats_fd = -1};
+    struct run r = {.args = a, .conf = *conf, .listeners.stats_fd = -1, .admin.opts.fd = -1};
     *conf = NULL;
     char why[WHY_MAX];
     int rc = 0;
@@ -192,6 +195,7 @@ int run(const struct args *a, struct conf **conf, const struct conf_problems *pr
         serve(&r);
     }
     threads_free(&r.threads);
+    admin_port_fini(&r.admin);
     listeners_fini(&r.listeners);
     pidfile_close();
     if (rc == 0) {

@@ -110,6 +110,7 @@ struct threads *threads_new(const struct threads_opts *opts) {
         .shared = &t->shared,
         .stats = opts->stats,
         .stats_fd = opts->listeners->stats_fd,
+        .admin = opts->admin,
         .hostname = opts->hostname,
         .service = "nutcracker", /* what existing readers look for */
         .listeners = opts->listeners,

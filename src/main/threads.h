@@ -8,6 +8,7 @@ struct threads_opts {
     struct conf *conf;
     unsigned workers;
     const struct addr *stats; /* as bound; outlives the threads */
+    struct http_opts admin;
     const char *hostname;
     struct listeners *listeners; /* opened; outlive the threads */
 };

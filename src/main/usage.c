@@ -18,7 +18,7 @@ void args_put_usage(const struct args *a) {
     fprintf(stderr,
             "Usage: %s [-?hVdDt] [-v level] [-o log file] [-c conf file]" CRLF
             "       [-s stats port] [-a stats address] [-i stats interval] [-p pid file] [-m buffer size]" CRLF
-            "       [--log-format F] [--threads N] [--where pool [--hex] [key ...]] [-t --diff old new]" CRLF CRLF "Options:" CRLF,
+            "       [--log-format F] [--threads N] [--admin address] [--where pool [--hex] [key ...]] [-t --diff old new]" CRLF CRLF "Options:" CRLF,
             a->program);
     fprintf(stderr,
             "  -h, --help             : show this text" CRLF
@@ -36,11 +36,13 @@ void args_put_usage(const struct args *a) {
             "  -m, --mbuf-size=N      : accepted for compatibility, 512 to 16777216 bytes" CRLF
             "      --log-format F     : text or json (default: text)" CRLF
             "      --threads N        : worker threads (default: %s)" CRLF
+            "      --admin ADDR       : HTTP for metrics, a page and commands: HOST:PORT, a unix path, or none (default: %s)" CRLF
+            "      --admin-token-file=F : what requests to it must carry as bearer token" CRLF
             "      --where POOL [KEY] : show the server of each key; keys also from standard input, one a line" CRLF
             "      --hex              : keys of --where are given in hexadecimal" CRLF
             "      --diff OLD NEW     : show what is different in the second file, and how many keys move" CRLF "\n",
             p->log[0] != '\0' ? p->log : "standard error", p->conf, a->drop_in ? "0.0.0.0" : "127.0.0.1",
-            p->pid[0] != '\0' ? p->pid : "none", a->drop_in ? "1" : "one per core");
+            p->pid[0] != '\0' ? p->pid : "none", a->drop_in ? "1" : "one per core", a->admin);
 }
 
 static void put_rows(const char *title, const struct metric_row *rows, unsigned n) {

@@ -766,7 +766,7 @@ class Proxy:
     tries = 8
 
     def __init__(self, pools, kind=None, flags=(), threads=2, unix_listen=False, start=True, argv0=None, limits=None, stats=True,
-                 listens=None, stats_port=None, env=None, same_file_as=None, section=None):
+                 listens=None, stats_port=None, env=None, same_file_as=None, section=None, admin=None):
         self.kind = kind or TARGET
         self.pools = {n: dict(p) for n, p in pools.items()}
         self.section = section   # keys of the section `kvmux`
@@ -784,6 +784,8 @@ class Proxy:
         self.listens = dict(listens or {})
         self.tls = {}   # beside `listens`, of pools with a certificate
         self.stats_port = stats_port
+        self.admin = admin   # "host:port", a path, "none"; True: a free port; None: the same as "none"
+        self.admin_port = None
         if same_file_as:   # the very file, addresses and stats port of a proxy that ran before
             self.conf, self.listens, self.stats_port = same_file_as.conf, same_file_as.listens, same_file_as.stats_port
         self.keep_conf = same_file_as is not None
@@ -843,6 +845,8 @@ class Proxy:
         argv = [self.binary(), "-c", self.conf, "-o", self.log, "-s", str(self.stats_port), "-a", HOST]
         if self.kind == "kvmux" and self.threads and "--threads" not in self.flags:
             argv += ["--threads", str(self.threads)]
+        if self.kind == "kvmux" and "--admin" not in self.flags:
+            argv += ["--admin", "%s:%d" % (HOST, self.admin_port) if self.admin is True else self.admin or "none"]
         return argv + self.flags
 
     def start(self):
@@ -852,6 +856,7 @@ class Proxy:
         for _ in range(self.tries):
             if not fixed_stats:
                 self.stats_port = free_port()
+            self.admin_port = free_port() if self.admin is True else None
             if not self.keep_conf:
                 self.write_conf()
             self.proc = Process(self.argv(), self.out, limits=self.limits, argv0=self.argv0, env=self.env)
@@ -868,7 +873,7 @@ class Proxy:
         raise AssertionError("%s ended at its start with %d:\n%s" % (self.kind, self.proc.p.returncode, said[-3000:]))
 
     def is_up(self):
-        for a in list(self.listens.values()) + [(HOST, self.stats_port)]:
+        for a in list(self.listens.values()) + [(HOST, self.stats_port)] + [(HOST, self.admin_port)] * (self.admin is True):
             s = socket.socket(socket.AF_UNIX if isinstance(a, str) else socket.AF_INET)
             s.settimeout(3)
             try:

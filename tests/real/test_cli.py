@@ -86,7 +86,7 @@ def test_help(option):
               "-s, --stats-port", "-a, --stats-addr", "-i, --stats-interval", "-p, --pid-file", "-m, --mbuf-size"):
         assert o in rest, o
     if TARGET == "kvmux":
-        for o in ("--threads", "--where", "--hex", "--log-format"):
+        for o in ("--threads", "--admin", "--admin-token-file", "--where", "--hex", "--log-format"):
             assert o in rest, o
 
 
@@ -130,11 +130,12 @@ def test_wrong_option(args, text):
 
 
 @kvmux_only
-@pytest.mark.parametrize("args", [["--threads"], ["--threads", "abc"], ["--threads", "-1"], ["--threads", "99999999999"], ["--where"]])
+@pytest.mark.parametrize("args", [["--threads"], ["--threads", "abc"], ["--threads", "-1"], ["--threads", "99999999999"], ["--where"], ["--admin"],
+                                  ["--admin="], ["--admin-token-file"], ["--hex=1"], ["--admi", "none"]])
 def test_wrong_new_option(args, good):
     r = run("-c", good, *args)
     assert r.rc == 1
-    assert re.match(SELF + r".*(threads|where)", r.err)
+    assert re.match(SELF + r".*(--threads|--where|--admin|--hex|--admi\b)", r.err)
 
 
 def test_options_combine(good):

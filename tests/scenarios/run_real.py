@@ -303,7 +303,7 @@ class Run:
         self.log = os.path.join(self.folder, "log")
         self.stats = free_port()
         self.proxy = subprocess.Popen([self.kvmux, "-c", conf, "-o", self.log, "-v", "6", "-a", "127.0.0.1", "-s",
-                                       str(self.stats), "--threads", str(self.script.workers)])
+                                       str(self.stats), "--threads", str(self.script.workers), "--admin", "none"])
         self.until(lambda: self.metrics() is not None, lambda: "the proxy did not start:\n" + self.log_text())
 
     def metrics(self):

@@ -100,6 +100,7 @@ struct world *world_new(const struct world_opts *opts) {
                               .shared = &w->shared,
                               .stats = &none,
                               .stats_fd = -1,
+                              .admin.fd = -1,
                               .hostname = "sim",
                               .service = "nutcracker"};
     w->control = control_new(&co);

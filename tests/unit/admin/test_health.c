@@ -344,6 +344,53 @@ static void test_probe_addresses(void **state) {
     }
 }
 
+/* An operator's word counts until he takes it back: neither failures nor replies nor time change it. */
+static void test_operator(void **state) {
+    assert_string_equal(health_word(&h), "up");
+    assert_false(health_bring_back(&h));
+    assert_true(health_take_out(&h));
+    assert_false(health_take_out(&h));
+    assert_string_equal(health_word(&h), "out");
+    assert_int_equal(rings, 1);
+    assert_true(control_pool.block.v[POOL_server_ejects] == 1 && h.ejected_at != 0);
+    assert_null(set_timer);
+    failed(2000000, 3000000);
+    failed(4000000, 5000000);
+    works(6000000);
+    pool.auto_eject_hosts = false;
+    health_changed(&h, true); /* nor does another configuration */
+    assert_int_equal(h.state, HEALTH_OUT);
+    assert_int_equal(rings, 1);
+    assert_true(health_bring_back(&h));
+    assert_int_equal(h.state, HEALTH_ALIVE);
+    assert_int_equal(rings, 2);
+}
+
+/* ... and ends an ejection, a probe included, in either direction. */
+static void test_operator_during_probe(void **state) {
+    eject();
+    assert_string_equal(health_word(&h), "ejected");
+    assert_true(health_bring_back(&h));
+    assert_null(set_timer);
+    assert_int_equal(h.state, HEALTH_ALIVE);
+    eject();
+    fire();
+    assert_string_equal(health_word(&h), "probing");
+    assert_non_null(open_stream);
+    assert_true(health_take_out(&h));
+    assert_null(open_stream);
+    assert_null(set_timer);
+    assert_int_equal(h.state, HEALTH_OUT);
+}
+
+static void test_words(void **state) {
+    pool.auto_eject_hosts = false;
+    failed(1, 2000000);
+    assert_string_equal(health_word(&h), "failing");
+    h.naddrs = 0;
+    assert_string_equal(health_word(&h), "unresolved");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_episode),
@@ -356,6 +403,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_probe_fails, begin, end),
         cmocka_unit_test_setup_teardown(test_probe_pace, begin, end),
         cmocka_unit_test_setup_teardown(test_probe_addresses, begin, end),
+        cmocka_unit_test_setup_teardown(test_operator, begin, end),
+        cmocka_unit_test_setup_teardown(test_operator_during_probe, begin, end),
+        cmocka_unit_test_setup_teardown(test_words, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

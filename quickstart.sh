@@ -96,18 +96,21 @@ replace_port 22122
 mc_port=$PORT
 free_port 22222
 stats_port=$PORT
+free_port 22280
+admin=127.0.0.1:$PORT
 ./build/kvmux -t -c "$conf" >"$work/test.log" 2>&1 || die "kvmux does not take its own example:" "$work/test.log"
 echo "  \$ kvmux -t -c $conf"
 sed 's/^/  /' "$work/test.log"
-./build/kvmux -c "$conf" -a 127.0.0.1 -s "$stats_port" -o "$work/kvmux.log" >"$work/kvmux.out" 2>&1 </dev/null &
+./build/kvmux -c "$conf" -a 127.0.0.1 -s "$stats_port" --admin "$admin" -o "$work/kvmux.log" >"$work/kvmux.out" 2>&1 </dev/null &
 kvmux_pid=$!
 pids+=($kvmux_pid)
 { wait_for 10 redis-cli -p "$redis_port" ping && wait_for 10 memcping --servers="127.0.0.1:$mc_port"; } || {
     cat "$work/kvmux.out" >>"$work/kvmux.log"
     die "kvmux did not come up:" "$work/kvmux.log"
 }
-echo "  \$ kvmux -c $conf -a 127.0.0.1 -s $stats_port"
-echo "  pid $kvmux_pid: redis on 127.0.0.1:$redis_port, memcached on 127.0.0.1:$mc_port, statistics on 127.0.0.1:$stats_port"
+echo "  \$ kvmux -c $conf -a 127.0.0.1 -s $stats_port --admin $admin"
+echo "  pid $kvmux_pid: redis on 127.0.0.1:$redis_port, memcached on 127.0.0.1:$mc_port, statistics on 127.0.0.1:$stats_port,"
+echo "  a page for people on http://$admin/"
 
 where() { ./build/kvmux -c "$conf" --where "$@" 2>>"$work/where.log"; }
 rc() { redis-cli -p "$redis_port" "$@" 2>&1; }
@@ -173,6 +176,8 @@ for key in basket-17 basket-18 basket-19 basket-20; do
 done
 stats=$( (exec 3<>"/dev/tcp/127.0.0.1/$stats_port" && cat <&3) 2>/dev/null)
 [[ $stats == *'"cache":'*'"sessions":'* ]] || wrong "no statistics on port $stats_port"
+page=$( (exec 3<>"/dev/tcp/${admin/:/\/}" && printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3 && cat <&3) 2>/dev/null)
+[[ $page == 'HTTP/1.1 200 OK'*'</html>'* ]] || wrong "no page at http://$admin/"
 
 kill -0 "$kvmux_pid" 2>/dev/null || {
     wrong "kvmux is gone"
@@ -199,6 +204,7 @@ printf '  %-50s %s\n' \
     "redis-cli -p $redis_port" "any Redis client works, with this address" \
     "memccat --servers=127.0.0.1:$mc_port basket-17" "any memcached client, with this one" \
     "redis-cli -p $red_port shutdown nosave" "ends the server \"red\": kvmux gives its keys to the others" \
+    "http://$admin/" "a page that shows it live, in a browser" \
     "cat < /dev/tcp/127.0.0.1/$stats_port" "statistics as JSON (in bash)"
 cat <<END
   ./build/kvmux -c $conf --where cache some-key

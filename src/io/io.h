@@ -80,8 +80,8 @@ struct stream {
     struct list ready; /* io's own: in the list of streams with work left over */
     struct buf *tail;  /* bytes shown and not taken; NULL: none */
     size_t need;       /* see stream_need */
-    struct tls *tls;   /* io's own; NULL: plain */
     uint64_t received; /* bytes so far, also those of a large message that on_recv has not seen yet */
+    struct tls *tls;   /* io's own; NULL: plain */
 };
 
 struct connect_opts {

@@ -70,8 +70,6 @@ bool stream_offer(struct stream *); /* on_bytes, as often as it is due in this t
 void loop_pipe_init(struct loop *);
 void loop_pipe_fini(struct loop *);
 /* tls.c: the same for streams that speak TLS, with STREAM_HANDSHAKE at first */
-struct tls_ctx;
-struct tls_peer;
 void tls_accept(struct stream *, struct tls_ctx *);
 void tls_connect(struct stream *, struct tls_peer *); /* before the connection is made */
 void tls_on_ready(struct stream *, unsigned ready);   /* during the handshake */
@@ -83,6 +81,7 @@ size_t tls_send(struct stream *, const struct iovec *, int n);
 bool tls_has_room(struct stream *); /* true: on_room is owed, and due */
 void tls_shutdown(struct stream *);
 void tls_close(struct stream *); /* before the descriptor */
+/* Once loop->tls is set. */
 bool tls_loop_waits(const struct loop *); /* handshakes are left for the next turn */
 void tls_loop_turn(struct loop *);
 void tls_loop_free(struct loop *);

@@ -103,7 +103,7 @@ void loop_turn(struct loop *loop, int64_t max_wait) {
     struct list left_over, *l;
     list_init(&left_over);
     list_splice(&left_over, &loop->ready_streams);
-    int64_t wait = list_empty(&left_over) && !tls_loop_waits(loop) ? loop_wait_usec(loop, max_wait) : 0;
+    int64_t wait = list_empty(&left_over) && (LIKELY(loop->tls == NULL) || !tls_loop_waits(loop)) ? loop_wait_usec(loop, max_wait) : 0;
     backend_poll(loop->backend, loop, wait, &loop->now);
     while ((l = list_pop(&left_over)) != NULL) {
         stream_on_left_over(CONTAINER_OF(l, struct stream, ready));

@@ -525,7 +525,7 @@ void tls_on_ready(struct stream *s, unsigned ready) {
 }
 
 bool tls_loop_waits(const struct loop *loop) {
-    return loop->tls != NULL && !list_empty(&loop->tls->queue);
+    return !list_empty(&loop->tls->queue);
 }
 
 void tls_loop_turn(struct loop *loop) {

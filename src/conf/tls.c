@@ -4,6 +4,7 @@
 #include "conf/build.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -242,7 +243,7 @@ void tls_build(struct build *b, struct build_pool *bp) {
 
 static void wipe(char **text) {
     if (*text != NULL) {
-        explicit_bzero(*text, strlen(*text));
+        OPENSSL_cleanse(*text, strlen(*text));
         mem_free(*text);
         *text = NULL;
     }

@@ -1,12 +1,6 @@
 /* What plain streams do, streams over TLS do as well: whole messages however the records were cut, pauses, ends, short writes. */
 #include "tls_test.h"
 
-static void turns(struct pair *p, int n) {
-    while (n-- > 0) {
-        loop_turn(p->net.loop, 0);
-    }
-}
-
 /* ---- receiving ---- */
 
 static void test_byte_by_byte(void **state) {
@@ -25,10 +19,7 @@ static void test_byte_by_byte(void **state) {
     }
     UNTIL(p.net.loop, s.taken == f.len);
     assert_int_equal(s.shown, 1); /* one record: nothing of it is shown before all of it is there */
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
-    flow_fini(&f);
+    pair_end(&p, &s, &far, &f);
 }
 
 /* Three records, cut once, everywhere; close_notify and FIN are behind the last byte, in the same segment. */
@@ -89,10 +80,7 @@ static void test_resume_without_news(void **state) {
     assert_int_equal(s.taken, 0);
     stream_resume(&s.stream);
     UNTIL(p.net.loop, s.taken == f.len);
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
-    flow_fini(&f);
+    pair_end(&p, &s, &far, &f);
 }
 
 /* Messages of all sizes, records of all sizes, pieces of all sizes, an owner with whims. */
@@ -226,9 +214,7 @@ static void test_send_early(void **state) {
     assert_int_equal(stream_send(&s.stream, &iov, 1), 5);
     UNTIL(p.net.loop, far_read(&far, bytes, sizeof bytes) == 5);
     assert_false(stream_plain(&s.stream));
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
+    pair_end(&p, &s, &far, NULL);
 }
 
 /* Much both ways at the same time, through small buffers, with new keys asked for in the middle. */
@@ -269,10 +255,7 @@ static void test_both_ways(void **state) {
         rooms = s.rooms;
         assert_true(loop_now(p.net.loop) < end);
     }
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
-    flow_fini(&f);
+    pair_end(&p, &s, &far, &f);
 }
 
 int main(void) {

@@ -3,12 +3,6 @@
 
 #include <poll.h>
 
-static void turns(struct pair *p, int n) {
-    while (n-- > 0) {
-        loop_turn(p->net.loop, 0);
-    }
-}
-
 static const struct flow none, one_byte = {(uint8_t[]){'x'}, 1, 0};
 
 /* ---- failures of those who connect to us ---- */
@@ -140,10 +134,7 @@ static void test_broken_record(void **state) {
     assert_int_equal(s.why, REASON_TLS);
     assert_int_equal(s.taken, 14);
     assert_string_equal(p.heard.words, "decryption failed or bad record mac");
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
-    flow_fini(&f);
+    pair_end(&p, &s, &far, &f);
 }
 
 /* TLS 1.2: who wants to negotiate again is told no. */
@@ -166,10 +157,7 @@ static void test_renegotiation(void **state) {
     }
     assert_int_equal(ERR_GET_REASON(ERR_peek_last_error()), SSL_R_NO_RENEGOTIATION);
     assert_int_equal(p.heard.n[TLS_DONE], 1);
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
-    flow_fini(&f);
+    pair_end(&p, &s, &far, &f);
 }
 
 /* ---- pauses and ends ---- */
@@ -198,13 +186,20 @@ static void test_hup(void **state) {
     uint8_t bytes[256];
     assert_int_equal(stream_send(&s.stream, &iov, 1), f.len);
     UNTIL(p.net.loop, far_read(&far, bytes, sizeof bytes) == f.len);
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
-    flow_fini(&f);
+    pair_end(&p, &s, &far, &f);
 }
 
 /* ---- connections that we make ---- */
+
+/* The far end is the one that listens, in the hands of the test. */
+static void pair_init_dial(struct pair *p) {
+    pair_init(p, NULL);
+    listener_close(&p->listener);
+    net_fini(&p->net);
+    net_init(&p->net, false);
+    SSL_CTX_use_certificate(p->far, p->id.x);
+    SSL_CTX_use_PrivateKey(p->far, p->id.key);
+}
 
 /* One connection to the far end as server. Returns on_connect's count. */
 static unsigned dial(struct pair *p, struct tls_peer *peer, struct side *s, struct far *f) {
@@ -234,12 +229,7 @@ static void test_connect(void **state) {
         {"near.example", "certificate verify failed: unable to get local issuer certificate", false, true},
     };
     struct pair p;
-    pair_init(&p, NULL);
-    listener_close(&p.listener);
-    net_fini(&p.net);
-    net_init(&p.net, false);
-    SSL_CTX_use_certificate(p.far, p.id.x);
-    SSL_CTX_use_PrivateKey(p.far, p.id.key);
+    pair_init_dial(&p);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct tls_opts opts = {.verify = TLS_VERIFY_REQUIRED, .check_name = rows[i].check, .steps = 1,
                                       .ca = rows[i].believed ? p.ca.certificate : p.other.certificate};
@@ -258,7 +248,6 @@ static void test_connect(void **state) {
         tls_peer_unref(&peer);
         tls_ctx_unref(&ctx);
     }
-    p.listener.fd = -1;
     close(p.net.fd);
     pair_fini(&p);
 }
@@ -266,12 +255,7 @@ static void test_connect(void **state) {
 /* The next connection to the same peer resumes the session of the one before, whichever version they speak. */
 static void test_connect_resumes(void **state) {
     struct pair p;
-    pair_init(&p, NULL);
-    listener_close(&p.listener);
-    net_fini(&p.net);
-    net_init(&p.net, false);
-    SSL_CTX_use_certificate(p.far, p.id.x);
-    SSL_CTX_use_PrivateKey(p.far, p.id.key);
+    pair_init_dial(&p);
     SSL_CTX_set_session_id_context(p.far, (const uint8_t *)"far", 3);
     const struct tls_opts opts = {.verify = TLS_VERIFY_REQUIRED, .check_name = true, .ca = p.ca.certificate, .steps = 1};
     struct tls_ctx *ctx = ctx_make(&opts, NULL);
@@ -295,7 +279,6 @@ static void test_connect_resumes(void **state) {
         tls_peer_unref(&peer);
     }
     tls_ctx_unref(&ctx);
-    p.listener.fd = -1;
     close(p.net.fd);
     pair_fini(&p);
 }
@@ -408,10 +391,7 @@ static void test_budget(void **state) {
         side_fini(&sides[i]);
         far_close(&fars[i]);
     }
-    side_fini(&s);
-    far_close(&far);
-    pair_fini(&p);
-    flow_fini(&f);
+    pair_end(&p, &s, &far, &f);
 }
 
 int main(void) {

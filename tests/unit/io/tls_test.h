@@ -212,6 +212,22 @@ static inline void pair_fini(struct pair *p) {
     net_fini(&p->net);
 }
 
+static inline void turns(struct pair *p, int n) {
+    while (n-- > 0) {
+        loop_turn(p->net.loop, 0);
+    }
+}
+
+/* The end of a test of one connection. */
+static inline void pair_end(struct pair *p, struct side *s, struct far *far, struct flow *f) {
+    side_fini(s);
+    far_close(far);
+    pair_fini(p);
+    if (f != NULL) {
+        flow_fini(f);
+    }
+}
+
 /* A connection to the listener; nothing is said yet. */
 static inline void pair_connect(struct pair *p, struct side *s, const struct flow *flow, struct far *f) {
     s->flow = flow;

@@ -30,8 +30,8 @@ static void send_part(struct fan *f, uint32_t i, struct server *s, struct buf *b
     uplink_queue(l->uplink, part);
 }
 
-/* To the servers that `wanted` has a bit for: index % 64. */
-static void send_to(struct fan *f, uint64_t wanted, struct buf *b, const struct msg *m) {
+/* To the servers that `wanted` has a bit for. */
+static void send_to(struct fan *f, uint32_t wanted, struct buf *b, const struct msg *m) {
     struct req *whole = f->whole;
     struct pool *pool = whole->pool;
     uint32_t n = f->nparts;
@@ -44,7 +44,7 @@ static void send_to(struct fan *f, uint64_t wanted, struct buf *b, const struct 
         part->flags |= REQ_RETRIED; /* nowhere else */
     }
     for (uint32_t s = 0, i = 0; s < pool->nservers && i < n; s++) {
-        if (wanted >> s % 64 & 1) {
+        if (wanted & client_server_bit(s)) {
             send_part(f, i++, pool->servers[s], b, m); /* the last one that fails ends the fan */
         }
     }
@@ -52,21 +52,21 @@ static void send_to(struct fan *f, uint64_t wanted, struct buf *b, const struct 
 
 void apart_all(struct req *whole, struct buf *b, const struct msg *m) {
     struct fan *f = fan_new(whole, whole->pool->nservers, 0);
-    send_to(f, UINT64_MAX, b, m);
+    send_to(f, UINT32_MAX, b, m);
 }
 
 void apart_written(struct req *whole, struct buf *b, const struct msg *m) {
     struct pool *pool = whole->pool;
-    uint64_t wrote = whole->client->wrote;
+    uint32_t wrote = whole->client->wrote;
     uint32_t n = 0;
     for (uint32_t s = 0; s < pool->nservers; s++) {
-        n += (uint32_t)(wrote >> s % 64 & 1);
+        n += (wrote & client_server_bit(s)) != 0;
     }
     struct fan *f = fan_new(whole, n > 0 ? n : pool->nservers, 0);
     f->waits = true;
     f->marks = n > 0;
     f->lenient = n == 0; /* a server that is down has nothing of it */
-    send_to(f, n > 0 ? wrote : UINT64_MAX, b, m);
+    send_to(f, n > 0 ? wrote : UINT32_MAX, b, m);
 }
 
 void apart_part_ended(struct fan *f, const struct req *part) {

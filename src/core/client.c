@@ -430,16 +430,20 @@ static void client_turn_away(struct client *c) {
     }
 }
 
+uint32_t client_nth(const struct client *c) {
+    return (uint32_t)((c->session.id - 1) / worker_of(c)->opts.shared->workers);
+}
+
 void client_accept(struct pool *pool, struct listener *listener, int fd) {
     struct worker *w = pool->worker;
     struct client *c = freelist_get(&w->clients);
-    *c = (struct client){.pool = pool, .id = w->next_client++};
+    *c = (struct client){.pool = pool};
     c->window = first_window(pool->conf);
     c->since = c->read_at = client_clock(worker_now(w));
     c->session = (struct session){
         .authed = !conf_must_log_in(pool->conf),
         .db = (uint32_t)pool->conf->redis_db,
-        .id = ((uint64_t)c->id * w->opts.shared->workers + w->opts.index + 1) & (UINT64_MAX >> 8),
+        .id = (w->next_client++ * w->opts.shared->workers + w->opts.index + 1) & (UINT64_MAX >> 8),
     };
     queue_init(&c->fifo);
     stage_init(&c->stage, &w->bufs);

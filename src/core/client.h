@@ -35,7 +35,6 @@ struct client {
     struct lease *lease; /* NULL: it has no uplink of its own (lease.h) */
     struct upload *upload; /* a large request that is on its way (upload.h); NULL: none */
     struct subscriber *sub; /* NULL: it never listened to a channel (subscriber.h) */
-    uint64_t wrote;      /* the servers that it wrote through: a bit for index % 64 (apart.h) */
     size_t bytes;    /* of requests in flight and replies waiting */
     size_t owed;     /* of these: finished replies */
     size_t sent_off; /* bytes of the first reply that are written */
@@ -43,7 +42,7 @@ struct client {
     uint32_t since, read_at; /* client_clock: accepted, and last read */
     uint32_t nreqs;  /* in fifo */
     uint32_t window; /* so many may be: 1 .. client_max_requests */
-    uint32_t id;     /* unique in this worker; picks the uplink when a server has several */
+    uint32_t wrote;  /* the servers that it wrote through: client_server_bit (apart.h) */
     uint8_t state;   /* enum client_state */
     bool woken : 1;
     bool blocked : 1; /* the socket is full: on_room follows */
@@ -63,9 +62,15 @@ static inline int64_t client_seconds(uint32_t clock) {
     return ((int64_t)clock << 20) / 1000000;
 }
 void client_accept(struct pool *, struct listener *, int fd);
-static inline void client_wrote(struct client *c, uint32_t server) {
-    c->wrote |= UINT64_C(1) << server % 64;
+/* In a pool of more servers a bit stands for several: then more are asked than need be. */
+static inline uint32_t client_server_bit(uint32_t server) {
+    return UINT32_C(1) << server % 32;
 }
+static inline void client_wrote(struct client *c, uint32_t server) {
+    c->wrote |= client_server_bit(server);
+}
+/* It was this worker's nth client: spreads clients evenly where there is a choice. */
+uint32_t client_nth(const struct client *);
 
 /* Something at the head of the FIFO may be ready: write it at the end of this turn. */
 void client_wake(struct client *);

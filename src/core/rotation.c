@@ -343,7 +343,7 @@ static struct rotation *rotation_new(struct req *r, const struct msg *m) {
     int64_t limit = pool->front->waits->limit(m), now = worker_now(pool->worker);
     /* unclear: a server says at the first look what is wrong with it */
     t->end = limit == WAIT_EVER ? INT64_MAX : limit == WAIT_UNCLEAR ? now : now + limit;
-    t->turn = r->client->id;
+    t->turn = client_nth(r->client);
     t->size = bytes.n;
     memcpy(t->request, bytes.p, bytes.n);
     rope_fini(&rope);

@@ -277,7 +277,7 @@ static __attribute__((noinline)) struct uplink *server_find_uplink(struct server
 }
 
 struct uplink *server_uplink(struct server *s, const struct client *c, uint64_t key, enum reason *why) {
-    uint32_t n = s->base.nslots, slot = n == 1 || c == NULL ? 0 : c->id % n;
+    uint32_t n = s->base.nslots, slot = n == 1 || c == NULL ? 0 : client_nth(c) % n;
     struct uplink *u = s->base.slots[slot];
     if (LIKELY(key == s->base.key && u != NULL && s->nsuspects + s->naside == 0 && !server_full(s))) {
         return u;

@@ -132,12 +132,11 @@ static uint32_t *new_places(const struct pool *p, const struct conf_pool *now) {
     return places;
 }
 
-/* Bits of index % 64 (client_wrote). With more servers a bit stands for several: then more are asked than need be. */
-static uint64_t wrote_now(uint64_t wrote, const uint32_t *places, uint32_t n) {
-    uint64_t now = 0;
+static uint32_t wrote_now(uint32_t wrote, const uint32_t *places, uint32_t n) {
+    uint32_t now = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if ((wrote >> i % 64 & 1) && places[i] != NOWHERE) {
-            now |= UINT64_C(1) << places[i] % 64;
+        if ((wrote & client_server_bit(i)) && places[i] != NOWHERE) {
+            now |= client_server_bit(places[i]);
         }
     }
     return now;

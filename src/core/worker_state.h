@@ -41,7 +41,7 @@ struct worker {
     uint32_t *group;    /* fan_split: part of each server of the largest pool; UINT32_MAX: none */
     uint32_t *keys;     /* fan_split: keys in the order of their parts */
     uint32_t keys_cap;
-    uint32_t next_client;
+    uint64_t next_client; /* how many there were */
     uint32_t nclients, nuplinks;
     size_t told_bytes; /* what this worker added to shared->buffer_bytes */
     bool tight;        /* all workers together are above buffer_limit: ask worker_tight */

@@ -25,8 +25,8 @@ static char *text_of(struct str *t) {
 }
 
 static void has(const char *text, const char *want) {
-    if (strstr(text, want) == NULL) {
-        fail_msg("no %s in\n%s", want, text);
+    if (text == NULL || strstr(text, want) == NULL) {
+        fail_msg("no %s in\n%s", want, text != NULL ? text : "nothing");
     }
 }
 

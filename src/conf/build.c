@@ -67,7 +67,7 @@ static void say_unknown(const struct build *b, const struct node *key, bool in_p
         problem_error(b->problems, place_of(key), "unknown key \"%s\"; did you mean \"%s\"?", name, near.best);
         return;
     }
-    char known[1200];
+    char known[PROBLEM_MAX];
     list_keys(table, known, sizeof known);
     problem_error(b->problems, place_of(key), "unknown key \"%s\"; known keys: %s%s", name,
                   in_pool ? "listen, servers, users, commands, deny_commands" : "", in_pool ? known : known + 2);

@@ -15,7 +15,7 @@ static void add(struct conf_problems *ps, struct place at, bool warning, const c
         ps->cap = ps->cap == 0 ? 8 : ps->cap * 2;
         ps->v = mem_realloc(ps->v, ps->cap * sizeof *ps->v);
     }
-    char line[LOG_LINE_MAX];
+    char line[PROBLEM_MAX];
     if (ps->n == PROBLEMS_MAX - 1) {
         snprintf(line, sizeof line, "more than %d problems: the rest is not shown", PROBLEMS_MAX);
         warning = false;

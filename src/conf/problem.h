@@ -5,6 +5,7 @@
 #include "conf/conf.h"
 
 #define PROBLEMS_MAX 1000   /* more are counted, not kept: a file of garbage must not fill the memory */
+#define PROBLEM_MAX 4096    /* longest message: one names all keys. The log cuts it */
 #define PROBLEM_QUOTE_MAX 80 /* longest value that a message repeats */
 
 struct place {

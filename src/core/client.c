@@ -472,7 +472,7 @@ void client_drain(struct client *c, enum reason why) {
 static void client_log(const struct client *c, enum reason why) {
     struct worker *w = worker_of(c);
     if (why == REASON_SLOW_READER || why == REASON_CUT_SHORT || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST ||
-        why == REASON_REMOVED || why == REASON_SLOW_SENDER) {
+        why == REASON_REMOVED || why == REASON_SLOW_SENDER || why == REASON_NO_REQUEST || why == REASON_HALF_REQUEST) {
         if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
             char peer[ADDR_TEXT_MAX];
             log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",

@@ -51,6 +51,7 @@ struct client {
     bool waiting : 1; /* is not read until a request of it ends: greet.h, txn.h, lease.h, upload.h, subscriber.h, survey.h */
     bool unread : 1;  /* bytes came meanwhile */
     bool parked : 1;  /* a request of it waits on connections apart, perhaps for ever (apart.h) */
+    bool halfway : 1; /* in the middle of a request when that was last noted (patience.h) */
     uint8_t why;     /* enum reason. CLOSING, LINGER and BROKEN: for the statistics and the log */
 };
 

@@ -10,6 +10,7 @@ void pool_derive(struct pool *p) {
     p->timeout = p->conf->timeout * 1000;
     p->base_profile = (uint32_t)p->conf->redis_db;
     p->plain_dbs = conf_plain_dbs(p->conf);
+    patience_derive(p);
 }
 
 struct server *server_new(struct pool *p, uint32_t index) {
@@ -56,6 +57,7 @@ void pool_free(struct pool **pp) {
     *pp = NULL;
     ASSERT(list_empty(&p->clients) && list_empty(&p->channel_sets));
     secure_close(p);
+    patience_end(p);
     for (uint32_t i = 0; i < p->nservers; i++) {
         server_free(&p->servers[i]);
     }

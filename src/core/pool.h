@@ -7,6 +7,7 @@
 #include "core/scripts.h"
 #include "core/secure.h"
 #include "core/server.h"
+#include "core/patience.h"
 
 struct worker;
 
@@ -36,6 +37,7 @@ struct pool {
     uint16_t *walk_ids; /* of the servers, for walk.c; NULL: nobody walked yet */
     struct scripts scripts;
     struct secure secure;
+    struct patience patience;
     struct log_limit refused_log;
     struct pool_block stats;
 };

@@ -241,19 +241,6 @@ static void log_diff(void *ctx, const struct diff *d) {
     }
 }
 
-static void log_problems(const struct control *c, const struct conf_problems *ps) {
-    for (uint32_t i = 0; i < ps->n; i++) {
-        const struct conf_problem *p = &ps->v[i];
-        char text[LOG_LINE_MAX];
-        log_quote(text, sizeof text, slice_str(p->text));
-        if (p->warning) {
-            log_line(LOG_WARN, "config_warning at=%s:%u:%u text=\"%s\"", c->conf->file, p->line, p->column, text);
-        } else {
-            log_line(LOG_ERROR, "config_error at=%s:%u:%u text=\"%s\"", c->conf->file, p->line, p->column, text);
-        }
-    }
-}
-
 /* ---- the switch ---- */
 
 static void post_conf(struct control *c, uint32_t worker) {
@@ -299,7 +286,7 @@ bool control_switch(struct control *c, struct conf **conf, struct conf_problems 
     } else if (now != NULL) {
         ok = listeners_change(c->opts.listeners, now, ps);
     }
-    log_problems(c, ps);
+    conf_problems_log(ps, c->conf->file);
     if (ok) {
         take(c, now);
     } else {

@@ -91,7 +91,7 @@ void conf_problems_log(const struct conf_problems *ps, const char *file) {
         if (p->warning) {
             log_line(LOG_WARN, "config_warning at=%s:%u:%u text=\"%s\"", file, p->line, p->column, text);
         } else {
-            log_line(LOG_ALERT, "config_error at=%s:%u:%u text=\"%s\"", file, p->line, p->column, text);
+            log_line(LOG_ERROR, "config_error at=%s:%u:%u text=\"%s\"", file, p->line, p->column, text);
         }
     }
 }

@@ -404,6 +404,7 @@ static const struct stream_ops client_ops = {
     .on_hup = client_on_hup,
     .on_room = client_on_room,
     .on_error = client_on_error,
+    .on_bytes = upload_on_bytes,
 };
 
 /* Says why and closes. It counts as refused, not as a client that came and went. */

@@ -15,6 +15,8 @@ struct upload {
     struct timer timer;    /* the end of that, or the next look at the client's pace */
     uint64_t left;         /* bytes that follow and are passed on unseen */
     uint64_t moved;        /* bytes that came since the last look */
+    struct buf *rest;      /* what came and is still to go to the server, from rest_off on; NULL: nothing */
+    size_t rest_off;
     bool last;             /* `left` ends the request */
     bool own;              /* the lease is for this request only; else the client watches with it */
     bool begun;            /* the server has a part of it */
@@ -125,6 +127,7 @@ static void upload_count_broken(struct upload *up) {
 static void upload_free(struct client *c) {
     struct upload *up = c->upload;
     upload_count_broken(up);
+    buf_unref(&up->rest);
     timer_cancel(worker_of(up)->loop, &up->timer);
     list_remove(&up->link);
     c->upload = NULL;
@@ -235,27 +238,72 @@ void upload_drop(struct client *c) {
 
 /* ---- bytes ---- */
 
-/* From the client to the server: the one place where they move. Returns how many the server's socket took. */
-static size_t upload_forward(struct upload *up, struct slice in) {
+static void upload_count(struct upload *up, size_t n) {
     struct uplink *u = uplink_of(up);
     struct server *s = u->server;
-    struct req *r = up->req;
-    struct iovec iov = {(void *)(uintptr_t)in.p, in.n};
-    size_t n = stream_send(&u->stream, &iov, 1);
     u->told += n;
-    r->size += (uint32_t)n;
+    up->req->size += (uint32_t)n;
     up->client->bytes += n;
     s->queued_bytes += n;
     s->waiting_bytes += n;
     metric_add(&s->stats.v[SERVER_request_bytes], n);
     uplink_count(u);
+}
+
+/* The server takes nothing for the moment: its time runs, and the client is not read. */
+static void upload_stall(struct upload *up) {
+    struct uplink *u = uplink_of(up);
+    u->blocked = true;
+    stream_pause(&up->client->stream);
+    req_start_clock(up->req);
+    uplink_arm(u, up->req->deadline);
+}
+
+/* Bytes that were received go to the server. Returns how many its socket took. When all did and much is to come, that is moved. */
+static size_t upload_forward(struct upload *up, struct slice in) {
+    struct uplink *u = uplink_of(up);
+    struct stream *from = &up->client->stream;
+    struct iovec iov = {(void *)(uintptr_t)in.p, in.n};
+    size_t n = stream_send(&u->stream, &iov, 1);
+    upload_count(up, n);
     if (n < in.n) {
-        u->blocked = true;
-        stream_pause(&up->client->stream);
-        req_start_clock(r); /* the server's: it takes nothing */
-        uplink_arm(u, r->deadline);
+        upload_stall(up);
+    } else if (!up->last && up->left > n && stream_can_move(from, &u->stream, up->left - n)) {
+        stream_move_begin(from);
     }
     return n;
+}
+
+/* What was moved and the server did not take. False: it does not take it now either. */
+static bool upload_put_rest(struct upload *up) {
+    struct uplink *u = uplink_of(up);
+    struct iovec iov = {up->rest->data + up->rest_off, up->rest->len - up->rest_off};
+    up->rest_off += stream_send(&u->stream, &iov, 1);
+    if (up->rest_off < up->rest->len) {
+        upload_stall(up);
+        return false;
+    }
+    buf_unref(&up->rest);
+    return true;
+}
+
+void upload_on_bytes(struct stream *from) {
+    struct client *c = CONTAINER_OF(from, struct client, stream);
+    struct upload *up = c->upload;
+    if (up == NULL || up->req == NULL || up->last || !upload_ready(up) || !stream_can_move(from, &uplink_of(up)->stream, up->left)) {
+        stream_move_end(from);
+        return;
+    }
+    size_t n = stream_move(from, &uplink_of(up)->stream, (size_t)up->left, &up->rest);
+    up->left -= n;
+    up->moved += n;
+    upload_count(up, n);
+    metric_add(&c->pool->stats.v[POOL_client_request_bytes], n);
+    metric_add(&c->pool->stats.v[POOL_moved_request_bytes], n);
+    if (up->rest != NULL) {
+        up->rest_off = 0;
+        upload_stall(up);
+    }
 }
 
 /* All of it is here. */
@@ -310,7 +358,7 @@ void upload_flushed(struct lease *l) {
     struct upload *up = l->upload;
     struct uplink *u = l->uplink;
     up->begun = up->begun || u->sent_off > 0 || up->req->state != REQ_QUEUED;
-    if (up->whole || !upload_ready(up)) {
+    if (up->whole || !upload_ready(up) || (up->rest != NULL && !upload_put_rest(up))) {
         return;
     }
     up->req->deadline = INT64_MAX; /* the server waits for the client now */

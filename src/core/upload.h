@@ -14,6 +14,7 @@
 struct client;
 struct lease;
 struct req;
+struct stream;
 struct upload;
 
 /* After MORE: may the request that `in` begins with go on while it arrives? True: the message is its head, and the parser is behind
@@ -24,6 +25,8 @@ void upload_begin(struct client *, const struct msg *);
 /* Bytes that follow. Returns how many were taken; when it took none it needs more, or the client is paused. BAD: the protocol is
  * broken (the message has the answer), and there is no upload any more. */
 size_t upload_recv(struct client *, struct slice in, enum parse_rc *);
+/* Bytes that follow can be moved to the server without being received here (io.h). */
+void upload_on_bytes(struct stream *);
 /* ROUTE_LARGE */
 void upload_take(struct req *, struct buf *, const struct msg *);
 /* What the lease's uplink was given is written, as far as its socket had room. */

@@ -53,6 +53,7 @@ def test_eight_set_and_get_at_a_time(px, server):
     check_peak(px, 64)
     assert px.stats("p")["streamed_requests"] == 16 and px.stats("p")["broken_requests"] == 0
     assert px.stats("p", server.name)["request_bytes"] > 16 * BIG
+    assert 0 < px.stats("p")["moved_request_bytes"] < px.stats("p")["client_request_bytes"]
 
 
 def test_order_and_arguments_behind(px, server):

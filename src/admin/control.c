@@ -235,6 +235,19 @@ bool control_draining(const struct control *c) {
     return c->draining;
 }
 
+bool control_reloading(const struct control *c) {
+    return c->switching > 0;
+}
+
+uint64_t control_connections(const struct control *c) {
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < c->nworkers; i++) {
+        uint64_t n = metric_get(&worker_block(c->workers[i])->v[WORKER_total_connections]);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 bool control_turn(struct control *c, int64_t max_wait) {
     loop_turn(c->loop, max_wait);
     control_read_mail(c);

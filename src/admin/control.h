@@ -32,6 +32,8 @@ bool control_turn(struct control *, int64_t max_wait);
 /* Starts draining: no new clients, requests in flight finish within conf->drain_timeout, then workers stop. */
 void control_drain(struct control *);
 bool control_draining(const struct control *);
+bool control_reloading(const struct control *); /* not all workers have the last configuration yet */
+uint64_t control_connections(const struct control *); /* that any one worker ever had, at most */
 const struct conf *control_conf(const struct control *); /* the one in use, until the next control_turn */
 /* Reads the file of the configuration again and puts it in the place of the one in use. False, and nothing was changed: the
  * problems say why. Both is logged, with what is different. Another reload that is under way is a problem too. */

@@ -39,6 +39,45 @@ bool listeners_resolve_nothing(const char *host, uint16_t port, struct addr *add
     return true;
 }
 
+/* ---- descriptors that somebody else bound ---- */
+
+bool listeners_hand(struct listeners *l, int fd, bool ours) {
+    struct handed h = {.fd = fd, .ours = ours};
+    if (!listen_adopt(fd, &h.addr)) {
+        return false;
+    }
+    l->handed = mem_realloc(l->handed, (l->nhanded + 1) * sizeof *l->handed);
+    l->handed[l->nhanded++] = h;
+    return true;
+}
+
+/* All that listen at this address: each may have clients in its queue. With fewer than `n` some loops share one. */
+static void handed_take(struct listeners *l, struct listening *at, unsigned n) {
+    at->fds = mem_alloc((n + l->nhanded) * sizeof *at->fds);
+    for (uint32_t i = 0; i < l->nhanded;) {
+        if (addr_eq(&l->handed[i].addr, &at->addr)) {
+            at->fds[at->nfds++] = l->handed[i].fd;
+            at->ours = l->handed[i].ours;
+            l->handed[i] = l->handed[--l->nhanded];
+        } else {
+            i++;
+        }
+    }
+    uint32_t have = at->nfds;
+    at->handed = have > 0;
+    while (have > 0 && at->nfds < n) {
+        int fd = listen_again(at->fds[at->nfds % have]);
+        if (fd < 0) {
+            break; /* that worker takes no clients here */
+        }
+        at->fds[at->nfds++] = fd;
+    }
+    if (!at->handed) {
+        mem_free(at->fds);
+        at->fds = NULL;
+    }
+}
+
 /* ---- one address ---- */
 
 static void note_path(struct listening *at) {
@@ -47,6 +86,7 @@ static void note_path(struct listening *at) {
     addr_text(&at->addr, path, sizeof path);
     if (addr_is_unix(&at->addr) && stat(path, &st) == 0) {
         at->path = mem_strdup(path);
+        at->ours = true;
         at->dev = st.st_dev;
         at->ino = st.st_ino;
     }
@@ -64,13 +104,20 @@ static void listening_fini(struct listening *at) {
 
 static enum reason open_one(struct listeners *l, const struct addr *addr, const struct bind_opts *opts, unsigned n) {
     struct listening at = {.addr = *addr, .mode = opts->unix_mode, .fresh = true};
-    at.fds = mem_alloc(n * sizeof *at.fds);
-    enum reason why = listen_open(addr, opts, at.fds, n);
+    enum reason why = REASON_NONE;
+    handed_take(l, &at, n);
+    if (!at.handed) {
+        at.fds = mem_alloc(n * sizeof *at.fds);
+        at.nfds = n;
+        why = listen_open(addr, opts, at.fds, n);
+    }
     if (why != REASON_NONE) {
         mem_free(at.fds);
         return why;
     }
-    note_path(&at);
+    if (!at.handed) {
+        note_path(&at);
+    }
     l->v = mem_realloc(l->v, (l->n + 1) * sizeof *l->v);
     l->v[l->n++] = at;
     return REASON_NONE;
@@ -138,8 +185,8 @@ void listeners_undo(struct listeners *l) {
             i++;
             continue;
         }
-        for (unsigned w = 0; w < l->workers; w++) {
-            listen_discard(l->v[i].fds[w]);
+        for (uint32_t k = 0; k < l->v[i].nfds; k++) {
+            listen_discard(l->v[i].fds[k]);
         }
         drop(l, i);
     }
@@ -185,11 +232,12 @@ static uint32_t pool_of(const struct conf *conf, const struct listening *at) {
 
 uint32_t listeners_fresh(const struct listeners *l, const struct conf *conf, unsigned worker, struct new_listener **out) {
     uint32_t n = 0;
-    *out = mem_alloc((l->n + 1) * sizeof **out);
+    *out = NULL;
     for (uint32_t i = 0; i < l->n; i++) {
         const struct listening *at = &l->v[i];
-        if (at->fresh && !at->stats) {
-            (*out)[n++] = (struct new_listener){.addr = at->addr, .pool = pool_of(conf, at), .fd = at->fds[worker]};
+        for (uint32_t k = worker; at->fresh && !at->stats && k < at->nfds; k += l->workers) {
+            *out = mem_realloc(*out, (n + 1) * sizeof **out);
+            (*out)[n++] = (struct new_listener){.addr = at->addr, .pool = pool_of(conf, at), .fd = at->fds[k]};
         }
     }
     return n;
@@ -197,7 +245,8 @@ uint32_t listeners_fresh(const struct listeners *l, const struct conf *conf, uns
 
 bool listeners_open(struct listeners *l, const struct conf *conf, const struct addr *stats, unsigned workers, char *why,
                     size_t room) {
-    *l = (struct listeners){.stats_fd = -1, .workers = workers};
+    l->stats_fd = -1;
+    l->workers = workers;
     char text[ADDR_TEXT_MAX];
     if (stats->len != 0) {
         struct bind_opts opts = {.backlog = SOMAXCONN};
@@ -208,6 +257,9 @@ bool listeners_open(struct listeners *l, const struct conf *conf, const struct a
         }
         l->v[0].stats = true;
         l->stats_fd = l->v[0].fds[0];
+        while (l->v[0].nfds > 1) { /* a mistake of whoever handed them */
+            listen_discard(l->v[0].fds[--l->v[0].nfds]);
+        }
         log_line(LOG_NOTICE, "listen_stats address=%s", addr_text(stats, text, sizeof text));
     }
     for (uint32_t p = 0; p < conf->npools; p++) {
@@ -245,10 +297,42 @@ void listeners_give(const struct listeners *l, const struct conf *conf, unsigned
     mem_free(fresh);
 }
 
+void listeners_settle(struct listeners *l) {
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->v[i].ours && l->v[i].path == NULL) {
+            note_path(&l->v[i]);
+        }
+    }
+    while (l->nhanded > 0) {
+        struct handed *h = &l->handed[--l->nhanded];
+        struct listening at = {.addr = h->addr};
+        char text[ADDR_TEXT_MAX];
+        log_line(LOG_NOTICE, "listen_end address=%s", addr_text(&h->addr, text, sizeof text));
+        if (h->ours) {
+            note_path(&at);
+        }
+        listening_fini(&at);
+        listen_discard(h->fd);
+    }
+    mem_free(l->handed);
+    l->handed = NULL;
+}
+
+void listeners_lend(struct listeners *l) {
+    for (uint32_t i = 0; i < l->n; i++) {
+        mem_free(l->v[i].path);
+        l->v[i].path = NULL;
+    }
+}
+
 void listeners_fini(struct listeners *l) {
     while (l->n > 0) {
         drop(l, l->n - 1);
     }
+    while (l->nhanded > 0) {
+        listen_discard(l->handed[--l->nhanded].fd);
+    }
+    mem_free(l->handed);
     mem_free(l->v);
     *l = (struct listeners){.stats_fd = -1};
 }

@@ -12,18 +12,37 @@ struct listening {
     unsigned mode; /* of a unix socket */
     bool stats;    /* or the admin port: not a pool's */
     bool fresh;    /* its descriptors are still ours */
-    int *fds;      /* one per worker; one of the statistics */
+    bool handed;   /* somebody else bound it */
+    bool ours;     /* of a unix socket: the path is ours to remove, or will be (listeners_settle) */
+    int *fds;      /* one per worker at least, given to them in turn; one of the statistics */
+    uint32_t nfds;
     char *path;    /* of a unix socket that we made; removed at the end if it is still the same file */
     uint64_t dev, ino;
+};
+/* A descriptor that somebody else bound, and that no address was found for yet. */
+struct handed {
+    struct addr addr;
+    int fd;
+    bool ours; /* the path of a unix socket is ours to remove */
 };
 struct listeners {
     struct listening *v;
     uint32_t n;
     unsigned workers;
     int stats_fd; /* -1: none */
+    struct handed *handed;
+    uint32_t nhanded;
 };
 
-/* Binds the statistics (one descriptor) and every address of every pool (one descriptor per worker). False: `why` names
+/* Before listeners_open: takes a descriptor that clients can be accepted on, which is then not bound again. False: it is none, and
+ * stays the caller's. */
+bool listeners_hand(struct listeners *, int fd, bool ours);
+/* We serve, and whoever handed descriptors lets go of them: paths are ours from now on, and what nobody wants is closed. */
+void listeners_settle(struct listeners *);
+/* The other way round: somebody else serves what is ours. Paths are not removed at our end. */
+void listeners_lend(struct listeners *);
+
+/* On listeners that are zero but for what listeners_hand took. Binds the statistics (one descriptor) and every address of every pool (one descriptor per worker). False: `why` names
  * the address and the reason; listeners_fini removes what was made so far. */
 bool listeners_open(struct listeners *, const struct conf *, const struct addr *stats, unsigned workers, char *why,
                     size_t room);

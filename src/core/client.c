@@ -444,7 +444,7 @@ void client_accept(struct pool *pool, struct listener *listener, int fd) {
     c->session = (struct session){
         .authed = !conf_must_log_in(pool->conf),
         .db = (uint32_t)pool->conf->redis_db,
-        .id = (w->next_client++ * w->opts.shared->workers + w->opts.index + 1) & (UINT64_MAX >> 8),
+        .id = (w->opts.shared->first_client + w->next_client++ * w->opts.shared->workers + w->opts.index + 1) & (UINT64_MAX >> 8),
     };
     queue_init(&c->fifo);
     stage_init(&c->stage, &w->bufs);

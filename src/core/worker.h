@@ -17,6 +17,7 @@ struct shared {
     int64_t started_wall;  /* usec since the epoch */
     uint32_t pid;
     uint32_t workers;
+    uint64_t first_client; /* no client gets a lower id: lower ones are of a program whose successor we are */
 };
 
 struct mail_view;

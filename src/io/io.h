@@ -152,6 +152,10 @@ struct bind_opts {
 enum reason listen_open(const struct addr *, const struct bind_opts *, int *fds, unsigned n);
 
 void listen_discard(int fd); /* one of them that no listener took */
+/* A descriptor that somebody else bound: false if it is none that clients can be accepted on. Else it is as listen_open's, and
+ * *addr is where it listens. */
+bool listen_adopt(int fd, struct addr *);
+int listen_again(int fd); /* another descriptor of the same socket, for one more loop; -1: none to be had */
 
 struct listener;
 struct listener_ops {

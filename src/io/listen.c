@@ -130,6 +130,20 @@ void listen_discard(int fd) {
     close(fd);
 }
 
+bool listen_adopt(int fd, struct addr *a) {
+    int type = 0, listens = 0;
+    socklen_t type_len = sizeof type, listens_len = sizeof listens;
+    *a = (struct addr){.len = sizeof a->sa};
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_len) == 0 && listens != 0 &&
+           getsockname(fd, (struct sockaddr *)(void *)&a->sa, &a->len) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+           fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+int listen_again(int fd) {
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /* ---- accepting ---- */
 
 static bool is_unix(int fd) {

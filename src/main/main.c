@@ -2,9 +2,11 @@
 #include "admin/listeners.h"
 #include "base/mem.h"
 #include "main/diff.h"
+#include "main/inherit.h"
 #include "main/logfile.h"
 #include "main/problems.h"
 #include "main/run.h"
+#include "main/upgrade.h"
 #include "main/where.h"
 
 #include <stdio.h>
@@ -17,6 +19,18 @@ void problems_put(const char *file, const struct conf_problems *ps) {
             fprintf(stderr, ":%u:%u", p->line, p->column);
         }
         fprintf(stderr, ": %s%s\n", p->warning ? "warning: " : "", p->text);
+    }
+}
+
+/* Whose successor we are not to be says it in its log. */
+static void tell_problems(const struct args *a, const struct conf_problems *ps) {
+    for (uint32_t i = 0; i < ps->n; i++) {
+        if (!ps->v[i].warning) {
+            char text[512];
+            snprintf(text, sizeof text, "%s:%u:%u: %s", a->conf_file, ps->v[i].line, ps->v[i].column, ps->v[i].text);
+            inherit_failed(text);
+            return;
+        }
     }
 }
 
@@ -43,6 +57,7 @@ static int start(const struct args *a) {
     } else if (conf == NULL) {
         problems_put(a->conf_file, &ps);
         log_problems(a, &ps);
+        tell_problems(a, &ps);
         fprintf(stderr, "%s: configuration file '%s' is invalid\n", a->program, a->conf_file);
     } else if (a->where != NULL) {
         rc = where_run(a, conf);
@@ -55,8 +70,10 @@ static int start(const struct args *a) {
 }
 
 int main(int argc, char **argv) {
+    upgrade_init(argv);
     struct args a;
     mem_init();
+    inherit_begin();
     if (!args_parse(&a, argc, argv)) {
         return 1;
     }

@@ -18,10 +18,10 @@ static bool say(const char *path, const char *what, char *why, size_t room) {
     return false;
 }
 
-static bool write_pid(void) {
+bool pidfile_write(void) {
     char text[24];
     int n = snprintf(text, sizeof text, "%d", (int)getpid());
-    return ftruncate(pid_fd, 0) == 0 && pwrite(pid_fd, text, (size_t)n, 0) == n;
+    return pwrite(pid_fd, text, (size_t)n, 0) == n && ftruncate(pid_fd, n) == 0; /* in this order it is never empty */
 }
 
 bool pidfile_open(const char *path, char *why, size_t room) {
@@ -40,7 +40,7 @@ bool pidfile_open(const char *path, char *why, size_t room) {
     }
     pid_fd = fd;
     pid_path = mem_strdup(path);
-    if (!write_pid()) {
+    if (!pidfile_write()) {
         say(path, strerror(errno), why, room);
         pidfile_close();
         return false;
@@ -48,14 +48,35 @@ bool pidfile_open(const char *path, char *why, size_t room) {
     return true;
 }
 
+static bool is_file(int fd, const char *path) {
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+bool pidfile_adopt(const char *path, int fd) {
+    if (!is_file(fd, path)) {
+        close(fd);
+        return false;
+    }
+    pid_fd = fd;
+    pid_path = mem_strdup(path);
+    return true;
+}
+
+int pidfile_fd(void) {
+    return pid_fd;
+}
+
 void pidfile_close(void) {
+    if (pid_fd >= 0 && is_file(pid_fd, pid_path)) {
+        unlink(pid_path);
+    }
+    pidfile_leave();
+}
+
+void pidfile_leave(void) {
     if (pid_fd < 0) {
         return;
-    }
-    struct stat ours, there;
-    if (fstat(pid_fd, &ours) == 0 && stat(pid_path, &there) == 0 && ours.st_dev == there.st_dev &&
-        ours.st_ino == there.st_ino) {
-        unlink(pid_path);
     }
     close(pid_fd);
     pid_fd = -1;

@@ -4,10 +4,13 @@
 #include "base/mem.h"
 #include "main/admin_port.h"
 #include "main/daemon.h"
+#include "main/inherit.h"
 #include "main/logfile.h"
+#include "main/notify.h"
 #include "main/pidfile.h"
 #include "main/signals.h"
 #include "main/threads.h"
+#include "main/upgrade.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -26,6 +29,8 @@ struct run {
     struct admin_port admin;
     struct threads *threads;
     unsigned stops; /* SIGTERM and SIGINT so far */
+    bool reloading; /* the service manager was told */
+    bool upgraded;  /* another process serves */
 };
 
 /* To whoever waits for the start, and to the log if that is somewhere else. */
@@ -33,6 +38,7 @@ static int say_failed(const struct args *a, const char *why) {
     if (logfile_is_file()) {
         log_line(LOG_ALERT, "start_failed reason=\"%s\"", why);
     }
+    inherit_failed(why);
     daemon_tell(a->program, why);
     return 1;
 }
@@ -86,9 +92,15 @@ static void say_start(const struct run *r, const struct conf_problems *warnings)
     conf_problems_log(warnings, r->conf->file);
 }
 
+/* The one before holds the lock of the file until we have it. */
+static bool take_pidfile(const char *path, char *why, size_t room) {
+    int fd = inherit_pid_fd();
+    return (fd >= 0 && pidfile_adopt(path, fd)) || pidfile_open(path, why, room);
+}
+
 static bool boot(struct run *r, const struct conf_problems *warnings, char *why, size_t room) {
     signals_init();
-    if (r->args->pid_file != NULL && !pidfile_open(r->args->pid_file, why, room)) {
+    if (!inherit_take(&r->listeners, why, room) || (r->args->pid_file != NULL && !take_pidfile(r->args->pid_file, why, room))) {
         return false;
     }
     r->workers = count_workers(r->args, r->conf);
@@ -102,7 +114,7 @@ static bool boot(struct run *r, const struct conf_problems *warnings, char *why,
         strcpy(hostname, "unknown");
     }
     struct threads_opts opts = {.conf = r->conf, .workers = r->workers, .stats = &r->stats, .admin = r->admin.opts, .hostname = hostname,
-                                .listeners = &r->listeners};
+                                .listeners = &r->listeners, .first_client = inherit_first_id()};
     r->threads = threads_new(&opts);
     if (r->threads == NULL) {
         snprintf(why, room, "not enough file descriptors");
@@ -115,10 +127,27 @@ static bool boot(struct run *r, const struct conf_problems *warnings, char *why,
     return true;
 }
 
+/* We serve: from here on files and paths are ours, and whoever was before us may go. */
+static bool settle(struct run *r, char *why, size_t room) {
+    if (r->args->pid_file != NULL && !pidfile_write()) {
+        snprintf(why, room, "pid file '%s': %s", r->args->pid_file, strerror(errno));
+        return false;
+    }
+    notify_serving();
+    if (!inherit_serving()) {
+        snprintf(why, room, "the kvmux that started this one is gone");
+        return false;
+    }
+    listeners_settle(&r->listeners);
+    inherit_end();
+    return true;
+}
+
 static void on_stop(struct run *r, const char *name) {
     r->stops++;
     if (r->stops == 1) {
         log_line(LOG_NOTICE, "signal name=%s action=drain limit_msec=%lld", name, (long long)control_conf(threads_control(r->threads))->drain_timeout);
+        notify_stopping();
         control_drain(threads_control(r->threads));
     } else if (r->stops == 2) {
         log_line(LOG_NOTICE, "signal name=%s action=stop", name);
@@ -140,7 +169,36 @@ static void on_reload(struct run *r, const char *name) {
     on_reopen(name);
     if (!r->args->drop_in) {
         log_line(LOG_NOTICE, "signal name=%s action=reload", name);
+        notify_reloading();
+        r->reloading = true;
         control_want_reload(threads_control(r->threads));
+    }
+}
+
+static void on_upgrade(struct run *r, const char *name) {
+    char why[WHY_MAX];
+    if (r->stops > 0 || r->upgraded) {
+        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", "kvmux is shutting down");
+    } else if (upgrade_start(threads_control(r->threads), &r->listeners, threads_next_client(r->threads), why, sizeof why)) {
+        log_line(LOG_NOTICE, "signal name=%s action=upgrade", name);
+    } else {
+        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", why);
+    }
+}
+
+/* The new program has a word for us. */
+static void on_upgrade_news(struct run *r) {
+    char why[WHY_MAX];
+    enum upgrade_state state = upgrade_news(why, sizeof why);
+    if (state == UPGRADE_FAILED) {
+        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\" note=\"this process goes on\"", why);
+    } else if (state == UPGRADE_SERVING) {
+        log_line(LOG_NOTICE, "upgraded pid=%d limit_msec=%lld note=\"another process serves, this one drains\"", (int)getpid(),
+                 (long long)control_conf(threads_control(r->threads))->drain_timeout);
+        r->upgraded = true;
+        listeners_lend(&r->listeners);
+        pidfile_leave();
+        control_drain(threads_control(r->threads));
     }
 }
 
@@ -159,7 +217,7 @@ static void on_signal(struct run *r, const struct signal_row *row) {
     case SIGNAL_REOPEN: on_reopen(row->name); break;
     case SIGNAL_LOUDER: on_level(row->name, 1); break;
     case SIGNAL_QUIETER: on_level(row->name, -1); break;
-    case SIGNAL_NOTHING: log_line(LOG_NOTICE, "signal name=%s action=none", row->name); break;
+    case SIGNAL_UPGRADE: on_upgrade(r, row->name); break;
     }
 }
 
@@ -170,6 +228,11 @@ static void serve(struct run *r) {
         const struct signal_row *row;
         while ((row = signals_take()) != NULL) {
             on_signal(r, row);
+        }
+        on_upgrade_news(r);
+        if (r->reloading && !control_reloading(control)) {
+            r->reloading = false;
+            notify_serving();
         }
     } while (control_turn(control, -1));
     signals_wake(NULL);
@@ -184,16 +247,22 @@ int run(const struct args *a, struct conf **conf, const struct conf_problems *pr
     if (!logfile_open(a)) {
         snprintf(why, sizeof why, "log file '%s': %s", a->log_file, strerror(errno));
         rc = say_failed(a, why);
-    } else if (a->daemonize && !daemon_start(a->program)) {
+    } else if (a->daemonize && !inherit_pending() && !daemon_start(a->program)) {
         snprintf(why, sizeof why, "cannot go into the background: %s", strerror(errno));
         rc = say_failed(a, why);
-    } else if (!boot(&r, problems, why, sizeof why)) {
+    } else if (!boot(&r, problems, why, sizeof why) || !settle(&r, why, sizeof why)) {
         rc = say_failed(a, why);
+        if (r.threads != NULL) {
+            threads_stop(r.threads);
+        }
     } else {
         conf_unref(&r.conf); /* a reload replaces it */
         daemon_up();
         serve(&r);
+        upgrade_end();
+        on_upgrade_news(&r);
     }
+    inherit_end();
     threads_free(&r.threads);
     admin_port_fini(&r.admin);
     listeners_fini(&r.listeners);

@@ -10,7 +10,7 @@ enum signal_action {
     SIGNAL_REOPEN,  /* the log */
     SIGNAL_LOUDER,  /* log level + 1 */
     SIGNAL_QUIETER, /* log level - 1 */
-    SIGNAL_NOTHING
+    SIGNAL_UPGRADE, /* the program itself */
 };
 
 struct signal_row {

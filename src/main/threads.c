@@ -12,6 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define IDS_AHEAD (1u << 20) /* clients that come until the successor serves */
+
 struct thread {
     struct threads *all;
     struct worker *worker;
@@ -69,13 +71,14 @@ static uint64_t random_seed(void) {
     return seed;
 }
 
-static void shared_init(struct shared *s, unsigned workers) {
+static void shared_init(struct shared *s, const struct threads_opts *opts) {
     struct timeval now;
     gettimeofday(&now, NULL);
     *s = (struct shared){
         .started_wall = (int64_t)now.tv_sec * 1000000 + now.tv_usec,
         .pid = (uint32_t)getpid(),
-        .workers = workers,
+        .workers = opts->workers,
+        .first_client = opts->first_client,
     };
 }
 
@@ -104,7 +107,7 @@ static bool add_worker(struct threads *t, const struct listeners *listeners) {
 struct threads *threads_new(const struct threads_opts *opts) {
     struct threads *t = mem_zalloc(sizeof *t);
     t->conf = conf_ref(opts->conf);
-    shared_init(&t->shared, opts->workers);
+    shared_init(&t->shared, opts);
     struct control_opts control = {
         .conf = t->conf,
         .shared = &t->shared,
@@ -148,6 +151,10 @@ bool threads_start(struct threads *t) {
 
 struct control *threads_control(struct threads *t) {
     return t->control;
+}
+
+uint64_t threads_next_client(const struct threads *t) {
+    return t->shared.first_client + (control_connections(t->control) + IDS_AHEAD) * t->shared.workers;
 }
 
 void threads_stop(struct threads *t) {

@@ -1,4 +1,4 @@
-/* threads.h: control in the calling thread, each worker in one of its own. The only place that makes threads. */
+/* threads.h: control in the calling thread, each worker in one of its own. With upgrade.c the only place that makes threads. */
 #ifndef KVMUX_MAIN_THREADS_H
 #define KVMUX_MAIN_THREADS_H
 
@@ -11,6 +11,7 @@ struct threads_opts {
     struct http_opts admin;
     const char *hostname;
     struct listeners *listeners; /* opened; outlive the threads */
+    uint64_t first_client;       /* no client gets a lower id */
 };
 
 struct threads;
@@ -19,6 +20,8 @@ struct threads *threads_new(const struct threads_opts *);
 /* Lets the workers run. False: errno says why; those that run already are stopped by threads_free. */
 bool threads_start(struct threads *);
 struct control *threads_control(struct threads *);
+/* No client ever got one as high, nor will for long: where a successor begins. */
+uint64_t threads_next_client(const struct threads *);
 /* Workers close everything without waiting. */
 void threads_stop(struct threads *);
 /* Waits for the workers, which must have been told to stop or to drain. */

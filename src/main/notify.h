@@ -1,0 +1,12 @@
+/* notify.h: what a service manager is told (sd_notify(3)): datagrams to the socket that NOTIFY_SOCKET names; nothing without it.
+ * Main thread. */
+#ifndef KVMUX_MAIN_NOTIFY_H
+#define KVMUX_MAIN_NOTIFY_H
+
+#include "base/base.h"
+
+void notify_serving(void);   /* and that we are the main process: after an upgrade we are another one */
+void notify_reloading(void); /* until notify_serving */
+void notify_stopping(void);
+
+#endif

@@ -3,6 +3,8 @@
 #include "admin/control_state.h"
 #include "base/mem.h"
 
+#define LAST_USEC 1000000 /* the last word to clients that another process cannot take */
+
 static void control_notify(void *ctx) {
     loop_wake(ctx);
 }
@@ -214,17 +216,40 @@ static void control_read_mail(struct control *c) {
 
 static void control_on_drain_timer(struct timer *t) {
     struct control *c = CONTAINER_OF(t, struct control, drain_timer);
+    if (c->leaving) { /* those who could not go are told by a FIN, behind their answers */
+        c->leaving = false;
+        control_post_all(c, MAIL_DRAIN);
+        timer_set(c->loop, t, loop_now(c->loop) + LAST_USEC);
+        return;
+    }
     log_line(LOG_WARN, "drain_timeout msec=%lld note=\"closing what is left\"", (long long)c->conf->drain_timeout);
     control_post_all(c, MAIL_STOP);
 }
 
-void control_drain(struct control *c) {
-    if (c->draining) {
-        return;
-    }
+static void control_begin_drain(struct control *c) {
     c->draining = true;
-    control_post_all(c, MAIL_DRAIN);
     timer_set(c->loop, &c->drain_timer, loop_now(c->loop) + c->conf->drain_timeout * 1000);
+}
+
+void control_drain(struct control *c) {
+    if (!c->draining) {
+        control_begin_drain(c);
+        control_post_all(c, MAIL_DRAIN);
+    }
+}
+
+void control_leave(struct control *c, struct mailbox *heir) {
+    for (uint32_t i = 0; !c->draining && i < c->nworkers; i++) {
+        struct mail_leave *m = mem_zalloc(sizeof *m);
+        *m = (struct mail_leave){.mail.kind = MAIL_LEAVE, .heir = heir};
+        mailbox_post(worker_mailbox(c->workers[i]), &m->mail);
+    }
+    if (!c->draining) {
+        c->leaving = true;
+        control_begin_drain(c);
+        stats_port_shut(&c->stats_port);
+        http_shut(c->http);
+    }
 }
 
 const struct conf *control_conf(const struct control *c) {

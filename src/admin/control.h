@@ -31,6 +31,8 @@ void control_add_worker(struct control *, struct worker *);
 bool control_turn(struct control *, int64_t max_wait);
 /* Starts draining: no new clients, requests in flight finish within conf->drain_timeout, then workers stop. */
 void control_drain(struct control *);
+/* The same, but clients go to another process: as mail_client to this mailbox, which outlives the workers. */
+void control_leave(struct control *, struct mailbox *heir);
 bool control_draining(const struct control *);
 bool control_reloading(const struct control *); /* not all workers have the last configuration yet */
 uint64_t control_connections(const struct control *); /* that any one worker ever had, at most */

@@ -59,6 +59,7 @@ struct control {
     struct history *history; /* NULL: nobody could ask for it */
     struct timer drain_timer;
     struct watch watch;
+    bool leaving;                  /* clients go to another process */
     bool draining;                 /* it will not become ready again */
     struct log_limit log_limit;
 };

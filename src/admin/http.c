@@ -422,15 +422,19 @@ struct http *http_new(struct control *c, const struct http_opts *opts) {
     return h;
 }
 
+void http_shut(struct http *h) {
+    if (h != NULL && h->listener.loop != NULL) {
+        listener_close(&h->listener);
+    }
+}
+
 void http_free(struct http **hp) {
     struct http *h = *hp;
     *hp = NULL;
     if (h == NULL) {
         return;
     }
-    if (h->listener.loop != NULL) {
-        listener_close(&h->listener);
-    }
+    http_shut(h);
     guest_end(&h->epoll);
     if (h->daemon != NULL) {
         MHD_stop_daemon(h->daemon);

@@ -28,6 +28,7 @@ struct http_counts {
 bool http_possible(void);
 /* NULL: no descriptors. Takes opts->fd. */
 struct http *http_new(struct control *, const struct http_opts *);
+void http_shut(struct http *); /* takes no more connections: another process does. NULL is fine */
 void http_free(struct http **);
 struct http_counts http_counts(const struct http *); /* NULL is fine */
 

@@ -111,12 +111,17 @@ void stats_port_start(struct stats_port *port, struct control *c, int fd) {
     }
 }
 
+void stats_port_shut(struct stats_port *port) {
+    if (port->open) {
+        listener_close(&port->listener);
+        port->open = false;
+    }
+}
+
 void stats_port_fini(struct stats_port *port) {
     while (!list_empty(&port->readers)) {
         reader_close(CONTAINER_OF(list_first(&port->readers), struct reader, link));
     }
     stats_port_bury(port);
-    if (port->open) {
-        listener_close(&port->listener);
-    }
+    stats_port_shut(port);
 }

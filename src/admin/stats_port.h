@@ -18,6 +18,7 @@ struct stats_port {
 
 /* fd -1: no port. Takes the descriptor. */
 void stats_port_start(struct stats_port *, struct control *, int fd);
+void stats_port_shut(struct stats_port *); /* takes no more readers: another process does */
 void stats_port_bury(struct stats_port *); /* at the end of a turn: frees the readers that were closed in it */
 void stats_port_fini(struct stats_port *);
 

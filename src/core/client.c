@@ -435,31 +435,47 @@ uint32_t client_nth(const struct client *c) {
     return (uint32_t)((c->session.id - 1) / worker_of(c)->opts.shared->workers);
 }
 
-void client_accept(struct pool *pool, struct listener *listener, int fd) {
+/* Its stream is still to be made. */
+static struct client *client_begin(struct pool *pool) {
     struct worker *w = pool->worker;
     struct client *c = freelist_get(&w->clients);
     *c = (struct client){.pool = pool};
     c->window = first_window(pool->conf);
+    queue_init(&c->fifo);
+    stage_init(&c->stage, &w->bufs);
+    timer_init(&c->timer, client_on_timer);
+    list_push(&pool->clients, &c->link);
+    w->nclients++;
+    worker_connection(w, +1);
+    metric_add(&pool->stats.v[POOL_client_connections], 1);
+    return c;
+}
+
+void client_accept(struct pool *pool, struct listener *listener, int fd) {
+    struct worker *w = pool->worker;
+    struct client *c = client_begin(pool);
     c->since = c->read_at = client_clock(worker_now(w));
     c->session = (struct session){
         .authed = !conf_must_log_in(pool->conf),
         .db = (uint32_t)pool->conf->redis_db,
         .id = (w->opts.shared->first_client + w->next_client++ * w->opts.shared->workers + w->opts.index + 1) & (UINT64_MAX >> 8),
     };
-    queue_init(&c->fifo);
-    stage_init(&c->stage, &w->bufs);
-    timer_init(&c->timer, client_on_timer);
-    list_push(&pool->clients, &c->link);
-    w->nclients++;
     stream_accept(listener, fd, &c->stream, &client_ops, pool->conf->tcpkeepalive);
-    worker_connection(w, +1);
-    metric_add(&pool->stats.v[POOL_client_connections], 1);
     uint32_t now = __atomic_add_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
     if (pool->conf->client_connections > 0 && now > (uint64_t)pool->conf->client_connections) {
         client_turn_away(c);
     } else {
         metric_add(&pool->stats.v[POOL_client_accepted], 1);
     }
+}
+
+struct client *client_adopt(struct pool *pool, int fd, const struct session *session, struct slice unread) {
+    struct client *c = client_begin(pool);
+    c->session = *session;
+    stream_adopt(pool->worker->loop, fd, &c->stream, &client_ops, unread);
+    __atomic_add_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
+    metric_add(&pool->stats.v[POOL_client_accepted], 1);
+    return c;
 }
 
 void client_drain(struct client *c, enum reason why) {

@@ -63,6 +63,8 @@ static inline int64_t client_seconds(uint32_t clock) {
     return ((int64_t)clock << 20) / 1000000;
 }
 void client_accept(struct pool *, struct listener *, int fd);
+/* One of another process (handover.h), whatever client_connections says: it was let in. Takes the texts of the session. */
+struct client *client_adopt(struct pool *, int fd, const struct session *, struct slice unread);
 /* In a pool of more servers a bit stands for several: then more are asked than need be. */
 static inline uint32_t client_server_bit(uint32_t server) {
     return UINT32_C(1) << server % 32;

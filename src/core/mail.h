@@ -19,6 +19,8 @@ enum mail_kind {
     MAIL_ADDRS,   /* mail_addrs: where a server lives */
     MAIL_COMMANDS, /* mail_commands: what the servers of a pool say of themselves */
     MAIL_WATCH,   /* mail_health: a server failed somewhere; report its next good reply with MAIL_WORKS */
+    MAIL_LEAVE,   /* mail_leave: another process serves: stop taking clients, and give it those that there are (handover.h) */
+    MAIL_CLIENT,  /* mail_client (handover.h): a client of another process; and from a worker to the one that takes it there */
     MAIL_DRAIN,   /* mail: stop taking clients, finish what is in flight */
     MAIL_STOP,    /* mail: close everything now */
     /* worker to control, and control to every worker */
@@ -69,6 +71,11 @@ struct mail_view {
         uint32_t pool, server;
         const uint64_t *v;
     } at[];
+};
+
+struct mail_leave {
+    struct mail mail;
+    struct mailbox *heir; /* for the clients; outlives the workers */
 };
 
 struct mail_ring {

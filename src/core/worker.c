@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/channel.h"
 #include "core/client.h"
+#include "core/handover.h"
 #include "core/roll.h"
 #include "core/switch.h"
 #include "core/uplink.h"
@@ -274,6 +275,8 @@ void worker_free(struct worker **wp) {
             ring_unref(&((struct mail_ring *)(void *)m)->ring);
         } else if (m->kind == MAIL_COMMANDS) {
             book_unref(&((struct mail_commands *)(void *)m)->book);
+        } else if (m->kind == MAIL_CLIENT) {
+            listen_discard(((struct mail_client *)(void *)m)->fd);
         } else if (m->kind == MAIL_CONF) {
             mail_conf_refuse((struct mail_conf *)(void *)m);
         }
@@ -358,6 +361,11 @@ static void worker_take(struct worker *w, struct mail *mail) {
     case MAIL_SCRIPT:
     case MAIL_FORGET: worker_take_script(w, (const struct mail_script *)(void *)mail); break;
     case MAIL_DRAIN: worker_drain(w); break;
+    case MAIL_LEAVE:
+        worker_unlisten(w);
+        worker_leave(w, ((const struct mail_leave *)(void *)mail)->heir);
+        break;
+    case MAIL_CLIENT: worker_take_client(w, (const struct mail_client *)(void *)mail); break;
     case MAIL_STOP: w->phase = WORKER_STOPPED; break;
     default: ASSERT(false && "mail that no worker understands");
     }
@@ -426,6 +434,22 @@ static void worker_say_stopped(struct worker *w) {
     mailbox_post(w->opts.control, &m->mail);
 }
 
+/* Of a worker that drains or leaves. False: it has ended. */
+static bool worker_end_turn(struct worker *w) {
+    if (w->phase == WORKER_LEAVING) {
+        worker_hand_over(w);
+        worker_bury(w);
+    }
+    if (w->phase != WORKER_STOPPED && worker_idle(w)) {
+        w->phase = WORKER_STOPPED;
+    }
+    if (w->phase == WORKER_STOPPED) {
+        worker_close_all(w);
+        worker_say_stopped(w);
+    }
+    return w->phase != WORKER_STOPPED;
+}
+
 bool worker_turn(struct worker *w, int64_t max_wait) {
     loop_turn(w->loop, max_wait);
     metric_add(&w->stats.v[WORKER_turns], 1);
@@ -436,15 +460,7 @@ bool worker_turn(struct worker *w, int64_t max_wait) {
     if (UNLIKELY(w->reaping)) {
         w->reaping = worker_reap(w);
     }
-    if (UNLIKELY(w->phase == WORKER_DRAINING && worker_idle(w))) {
-        w->phase = WORKER_STOPPED;
-    }
-    if (UNLIKELY(w->phase == WORKER_STOPPED)) {
-        worker_close_all(w);
-        worker_say_stopped(w);
-        return false;
-    }
-    return true;
+    return LIKELY(w->phase == WORKER_RUNNING) || worker_end_turn(w);
 }
 
 struct mailbox *worker_mailbox(struct worker *w) {

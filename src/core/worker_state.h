@@ -8,7 +8,7 @@
 #include "core/survey.h"
 #include "core/worker.h"
 
-enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_STOPPED };
+enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_LEAVING, WORKER_STOPPED };
 
 struct worker_listener {
     struct listener listener;
@@ -49,6 +49,7 @@ struct worker {
     struct timer upkeep; /* gives idle memory back; set while there is any */
     struct surveys surveys;
     enum worker_phase phase;
+    struct mailbox *heir; /* WORKER_LEAVING: where clients go */
     struct log_limit log_limit;
     struct worker_block stats;
 };

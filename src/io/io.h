@@ -117,6 +117,11 @@ void stream_close(struct stream *);
 static inline bool stream_plain(const struct stream *s) {
     return s->tls == NULL;
 }
+/* The connection goes to another program: the stream is closed here, and its descriptor is the caller's. Not inside a callback. What was
+ * shown and not taken is in the tail until then. -1, and nothing happened: it is ending, or something is owed. */
+int stream_detach(struct stream *);
+/* The other way round: takes a descriptor that was a stream's of another program. `unread` is shown first. */
+void stream_adopt(struct loop *, int fd, struct stream *, const struct stream_ops *, struct slice unread);
 /* "ip:port" or the path of the peer, for logs: costs a system call. Returns `to`. */
 const char *stream_peer(const struct stream *, char *to, size_t room);
 /* The same of our end. */

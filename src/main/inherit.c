@@ -1,12 +1,17 @@
 #include "main/inherit.h"
 
 #include "base/log.h"
+#include "base/mem.h"
+#include "core/handover.h"
 #include "main/link.h"
+#include "main/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define FIRST_FD 3        /* of LISTEN_FDS */
@@ -17,6 +22,11 @@ static struct {
     int pid_fd;
     int nlisten; /* LISTEN_FDS */
     uint64_t first_id;
+    bool runs; /* the thread */
+    pthread_t thread;
+    struct threads *workers;
+    uint32_t clients;  /* that came over; the thread's until it is over */
+    atomic_bool over;  /* there will be no more */
 } in = {.link = -1, .pid_fd = -1};
 
 /* A whole number in the environment that is not passed on; -1: none. */
@@ -118,7 +128,7 @@ uint64_t inherit_first_id(void) {
 }
 
 bool inherit_serving(void) {
-    const struct link_head head = {.kind = LINK_SERVING};
+    const struct link_head head = {.kind = LINK_SERVING, .n = PASSPORT_VERSION};
     return in.link < 0 || link_send(in.link, &head, sizeof head, NULL, 0, NULL, 0);
 }
 
@@ -129,7 +139,67 @@ void inherit_failed(const char *why) {
     }
 }
 
+/* ---- clients ---- */
+
+/* A record of a client: to a worker, one after the other. False: it is none. */
+static bool take_client(const struct link_head *head, size_t n, int fd) {
+    const struct passport *p = (const struct passport *)(head + 1);
+    if (head->kind != LINK_CLIENT || n < sizeof *head + sizeof *p || !passport_fits(p, n - sizeof *head)) {
+        return false;
+    }
+    struct mail_client *m = mem_zalloc(sizeof *m + n);
+    m->mail.kind = MAIL_CLIENT;
+    m->fd = fd;
+    memcpy(&m->passport, p, n - sizeof *head);
+    mailbox_post(threads_mailbox(in.workers, in.clients++), &m->mail);
+    return true;
+}
+
+static void *take_clients(void *arg) {
+    struct link_head *record = mem_alloc(LINK_RECORD_MAX);
+    int fds[LINK_FDS_MAX];
+    unsigned nfds;
+    ssize_t n;
+    while ((n = link_recv(in.link, record, LINK_RECORD_MAX, fds, &nfds, -1)) > 0) {
+        unsigned taken = nfds > 0 && take_client(record, (size_t)n, fds[0]) ? 1 : 0;
+        while (taken < nfds) {
+            close(fds[taken++]);
+        }
+    }
+    mem_free(record);
+    atomic_store(&in.over, true);
+    control_wake(threads_control(in.workers));
+    return NULL;
+}
+
+bool inherit_clients(struct threads *t) {
+    if (in.link < 0) {
+        return true;
+    }
+    in.workers = t;
+    signals_block();
+    int rc = pthread_create(&in.thread, NULL, take_clients, NULL);
+    signals_unblock();
+    in.runs = rc == 0;
+    errno = rc;
+    return in.runs;
+}
+
+bool inherit_over(uint32_t *clients) {
+    if (!in.runs || !atomic_load(&in.over)) {
+        return false;
+    }
+    *clients = in.clients;
+    inherit_end();
+    return true;
+}
+
 void inherit_end(void) {
+    if (in.runs) {
+        shutdown(in.link, SHUT_RDWR);
+        pthread_join(in.thread, NULL);
+        in.runs = false;
+    }
     if (in.link >= 0) {
         close(in.link);
         in.link = -1;

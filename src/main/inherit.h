@@ -4,10 +4,11 @@
 #define KVMUX_MAIN_INHERIT_H
 
 #include "admin/listeners.h"
+#include "main/threads.h"
 
 /* Before anything else is done with descriptors or the environment: notes what is there, and lets no child have it. */
 void inherit_begin(void);
-/* We are somebody's successor. */
+/* We are somebody's successor, and it has not ended. */
 bool inherit_pending(void);
 /* Takes the descriptors. False: `why` says what is wrong with them. */
 bool inherit_take(struct listeners *, char *why, size_t room);
@@ -17,10 +18,10 @@ uint64_t inherit_first_id(void); /* no client of ours gets a lower id */
 bool inherit_serving(void);
 void inherit_failed(const char *why);
 
-struct threads;
 /* From now on the clients that the one before hands over get to the workers; until it ends, or inherit_end. False: errno says why. */
 bool inherit_clients(struct threads *);
-bool inherit_busy(void); /* it has not ended */
+/* It ended, and so many clients came over. Said once. */
+bool inherit_over(uint32_t *clients);
 void inherit_end(void);
 
 #endif

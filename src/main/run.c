@@ -139,7 +139,10 @@ static bool settle(struct run *r, char *why, size_t room) {
         return false;
     }
     listeners_settle(&r->listeners);
-    inherit_end();
+    if (!inherit_clients(r->threads)) {
+        log_line(LOG_ERROR, "upgrade_failed reason=\"no thread for clients: %s\"", strerror(errno));
+        inherit_end();
+    }
     return true;
 }
 
@@ -179,6 +182,8 @@ static void on_upgrade(struct run *r, const char *name) {
     char why[WHY_MAX];
     if (r->stops > 0 || r->upgraded) {
         log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", "kvmux is shutting down");
+    } else if (inherit_pending()) {
+        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", "the process before this one still drains");
     } else if (upgrade_start(threads_control(r->threads), &r->listeners, threads_next_client(r->threads), why, sizeof why)) {
         log_line(LOG_NOTICE, "signal name=%s action=upgrade", name);
     } else {
@@ -198,7 +203,16 @@ static void on_upgrade_news(struct run *r) {
         r->upgraded = true;
         listeners_lend(&r->listeners);
         pidfile_leave();
-        control_drain(threads_control(r->threads));
+        struct mailbox *heir = upgrade_heir();
+        if (heir != NULL) {
+            control_leave(threads_control(r->threads), heir);
+        } else {
+            control_drain(threads_control(r->threads));
+        }
+    }
+    uint32_t clients;
+    if (inherit_over(&clients)) {
+        log_line(LOG_NOTICE, "took_over clients=%u", clients);
     }
 }
 

@@ -153,6 +153,10 @@ struct control *threads_control(struct threads *t) {
     return t->control;
 }
 
+struct mailbox *threads_mailbox(struct threads *t, uint32_t n) {
+    return worker_mailbox(t->v[n % t->n].worker);
+}
+
 uint64_t threads_next_client(const struct threads *t) {
     return t->shared.first_client + (control_connections(t->control) + IDS_AHEAD) * t->shared.workers;
 }

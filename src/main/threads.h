@@ -20,6 +20,8 @@ struct threads *threads_new(const struct threads_opts *);
 /* Lets the workers run. False: errno says why; those that run already are stopped by threads_free. */
 bool threads_start(struct threads *);
 struct control *threads_control(struct threads *);
+/* Of a worker, for those that come over; `n` is any number. */
+struct mailbox *threads_mailbox(struct threads *, uint32_t n);
 /* No client ever got one as high, nor will for long: where a successor begins. */
 uint64_t threads_next_client(const struct threads *);
 /* Workers close everything without waiting. */

@@ -2,11 +2,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "core/handover.h"
 #include "main/link.h"
 #include "main/pidfile.h"
 #include "main/signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -32,9 +34,14 @@ static struct {
     bool runs; /* the thread */
     pthread_t thread;
     struct control *control;
-    atomic_int state; /* enum upgrade_state: why is written before */
+    atomic_int state; /* enum upgrade_state: what follows is written before */
     char why[WHY_MAX];
-} up = {.link = -1};
+    bool takes_clients; /* it understands our passports */
+    struct mailbox heir; /* of clients that go, and how the thread hears of them */
+    int bell[2];
+    atomic_bool ending; /* no more of them will come */
+    uint32_t lost;      /* that could not be sent; the thread's until it has ended */
+} up = {.link = -1, .bell = {-1, -1}};
 
 /* ---- the program ---- */
 
@@ -114,6 +121,35 @@ static void fail(const char *why, size_t n) {
     say(UPGRADE_FAILED);
 }
 
+static void ring_bell(void *ctx) {
+    ssize_t n = write(up.bell[1], "", 1); /* full: it will wake anyway */
+    (void)n;
+}
+
+static void send_client(struct mail_client *m) {
+    const struct link_head head = {.kind = LINK_CLIENT};
+    if (!link_send(up.link, &head, sizeof head, &m->passport, passport_size(&m->passport), &m->fd, 1)) {
+        up.lost++;
+    }
+    close(m->fd);
+    mem_free(m);
+}
+
+/* Until nobody sends any more. */
+static void send_clients(void) {
+    char some[64];
+    for (bool ending = false; !ending;) {
+        struct mail *m;
+        ending = atomic_load(&up.ending); /* looked at first: what was posted before it is there */
+        while ((m = mailbox_take(&up.heir)) != NULL) {
+            send_client((struct mail_client *)(void *)m);
+        }
+        if (!ending && read(up.bell[0], some, sizeof some) < 0 && errno != EINTR) {
+            break;
+        }
+    }
+}
+
 /* The thread: the first word, and then the clients. */
 static void *listen_to_it(void *arg) {
     union {
@@ -128,7 +164,9 @@ static void *listen_to_it(void *arg) {
         close(fds[--nfds]);
     }
     if (n > 0 && record.head.kind == LINK_SERVING) {
+        up.takes_clients = record.head.n == PASSPORT_VERSION;
         say(UPGRADE_SERVING);
+        send_clients();
     } else if (n > 0 && record.head.kind == LINK_FAILED) {
         fail(record.bytes + sizeof record.head, len);
     } else {
@@ -172,6 +210,12 @@ static void forget(void) {
         close(up.link);
         up.link = -1;
     }
+    if (up.bell[0] >= 0) {
+        mailbox_fini(&up.heir);
+        close(up.bell[0]);
+        close(up.bell[1]);
+        up.bell[0] = up.bell[1] = -1;
+    }
 }
 
 /* It is ours until it serves. */
@@ -193,6 +237,18 @@ bool upgrade_start(struct control *control, const struct listeners *l, uint64_t 
         snprintf(why, room, "no socket pair: %s", strerror(errno));
         return false;
     }
+    if (pipe(up.bell) != 0) {
+        snprintf(why, room, "no pipe: %s", strerror(errno));
+        close(ends[0]);
+        close(ends[1]);
+        up.bell[0] = up.bell[1] = -1;
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        fcntl(up.bell[i], F_SETFD, FD_CLOEXEC);
+    }
+    fcntl(up.bell[1], F_SETFL, O_NONBLOCK);
+    mailbox_init(&up.heir, ring_bell, NULL);
     up.link = ends[0];
     up.control = control;
     up.msec = (int)control_conf(control)->upgrade_timeout;
@@ -238,10 +294,19 @@ enum upgrade_state upgrade_news(char *why, size_t room) {
     return state;
 }
 
+struct mailbox *upgrade_heir(void) {
+    return up.takes_clients ? &up.heir : NULL;
+}
+
 void upgrade_end(void) {
     if (up.runs) {
+        atomic_store(&up.ending, true);
+        ring_bell(NULL);
         shutdown(up.link, SHUT_RD);
         pthread_join(up.thread, NULL);
         up.runs = false;
+        if (up.lost > 0) {
+            log_line(LOG_WARN, "upgrade_lost clients=%u note=\"the new process did not take them\"", up.lost);
+        }
     }
 }

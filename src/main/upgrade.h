@@ -18,6 +18,8 @@ bool upgrade_start(struct control *, const struct listeners *, uint64_t first_id
 /* Called after each turn of control. SERVING and FAILED are said once; `why` is then why it failed. */
 enum upgrade_state upgrade_news(char *why, size_t room);
 bool upgrade_under_way(void);
+/* After SERVING: where clients go that are handed over; NULL: the new program does not understand how. */
+struct mailbox *upgrade_heir(void);
 /* Nobody waits for anything any more. At the end of the program, before the last upgrade_news. */
 void upgrade_end(void);
 

@@ -11,8 +11,8 @@ from pymemcache.client.base import Client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from harness import (HOST, KVMUX, OK, PONG, MemcachedServer, Proxy, Raw, RedisServer, _libc, free_port, mc_pool, redis_pool, temp_dir,
-                     wait_until)
+from harness import (HOST, KVMUX, OK, PONG, MemcachedServer, Proxy, Raw, RedisServer, _libc, array, bulk, free_port, mc_pool, redis_pool, resp,
+                     temp_dir, wait_until)
 from test_reload import Load, once, redis_step
 
 pytestmark = [pytest.mark.kvmux_only, pytest.mark.not_direct]
@@ -63,7 +63,7 @@ def upgrade(px, ends=True):
     """Another process serves afterwards; the one before has ended with 0, or has not yet."""
     def outcomes():
         return px.log_text().count(" upgraded pid="), px.log_text().count(" upgrade_failed ")
-    old, before = px.proc, outcomes()
+    old, before, taken = px.proc, outcomes(), px.log_text().count(" took_over ")
     old.signal(signal.SIGUSR2)
     wait_until(lambda: outcomes() != before, "an outcome of the upgrade")
     assert outcomes() == (before[0] + 1, before[1]), px.log_text()[-2000:]
@@ -71,6 +71,7 @@ def upgrade(px, ends=True):
     assert px.proc.pid != old.pid
     if ends:
         assert old.wait() == 0, px.log_text()[-3000:]
+        wait_until(lambda: px.log_text().count(" took_over ") > taken, "the new one to know")
     return old
 
 
@@ -83,6 +84,135 @@ def refused_upgrade(px, why):
     assert px.proc.alive()
     with px.client() as c:
         assert c.cmd("PING") == PONG
+
+
+def mc_step(c, i):
+    assert c.set("k" + i, "v" + i, noreply=False) is True
+    assert c.get("k" + i) == b"v" + i.encode()
+    c.set("q" + i, "w", noreply=True)
+    assert c.get_many(["k" + i, "q" + i]) == {"k" + i: b"v" + i.encode(), "q" + i: b"w"}
+
+
+class Stream:
+    """Requests that never pause: 100 are always on their way, and each answer must be the right one."""
+
+    def __init__(self, addr, request, answer):
+        self.raw, self.request, self.answer, self.sent, self.got = Raw(addr), request, answer, 0, 0
+
+    def step(self):
+        while self.sent < self.got + 100:
+            self.raw.post(self.request(self.sent))
+            self.sent += 1
+        want = b"".join(self.answer(n) for n in range(self.got, self.got + 50))
+        assert self.raw.exact(len(want)) == want
+        self.got += 50
+
+
+def redis_stream(addr):
+    return Stream(addr, lambda n: resp("ECHO" if n % 3 else "SET", "s%d" % n, *(() if n % 3 else ("v",))),
+                  lambda n: bulk("s%d" % n) if n % 3 else OK)
+
+
+def mc_stream(addr):
+    return Stream(addr, lambda n: b"set m%d 0 0 2\r\nhi\r\nget m%d\r\n" % (n, n),
+                  lambda n: b"STORED\r\nVALUE m%d 0 2\r\nhi\r\nEND\r\n" % n)
+
+
+def test_under_load():
+    """Three times, with redis-py, pymemcache, pipelines that never end, and clients that come and go: nothing is refused, lost or wrong."""
+    def come_and_go(addr, i):
+        with Raw(addr) as c:
+            assert c.cmd("SET", "k" + i, i) == OK
+
+    with RedisServer() as a, RedisServer() as b, MemcachedServer() as m:
+        with Proxy({"p": redis_pool([a, b], hash_tag="{}"), "m": mc_pool([m])}) as px:
+            def mc():
+                return Client(px.addr("m"), timeout=60, connect_timeout=60)
+            with Load(3, lambda: once(px), redis_step) as one, Load(2, mc, mc_step) as two, \
+                    Load(1, lambda: redis_stream(px.addr("p")), lambda c, i: c.step()) as three, \
+                    Load(1, lambda: mc_stream(px.addr("m")), lambda c, i: c.step()) as four, \
+                    Load(2, lambda: px.addr("p"), come_and_go) as five:
+                loads = (one, two, three, four, five)
+                for _ in range(3):
+                    for load in loads:
+                        load.more()
+                    upgrade(px)
+                for load in loads:
+                    load.more()
+            assert len(set(pids(px))) == 4
+            assert "upgrade_lost" not in px.log_text() and "drain_timeout" not in px.log_text()
+
+
+def test_sessions():
+    """Idle clients are the same afterwards: database, protocol, user, names, id; and a half request is finished there."""
+    with RedisServer(requirepass="pw") as r:
+        with r.client() as c:
+            assert c.cmd("ACL", "SETUSER", "ann", "on", ">annpw", "~*", "+@all") == OK
+        pool = redis_pool([r], redis_auth="pw", users=[{"name": "ann", "password": "annpw"}])
+        with Proxy({"p": pool}, threads=3) as px:
+            plain, db3, resp3, ann, silent, half, hushed = [px.client() for _ in range(7)]
+            fresh = px.client()
+            for c in (plain, db3, resp3, half, hushed):
+                assert c.cmd("AUTH", "pw") == OK
+            assert db3.cmd("SELECT", 3) == OK and db3.cmd("SET", "x", "in3") == OK
+            assert b"proto" in resp3.cmd("HELLO", "3", "SETNAME", "three")
+            assert ann.cmd("AUTH", "ann", "annpw") == OK
+            assert plain.cmd("CLIENT", "SETNAME", "me") == OK and plain.cmd("CLIENT", "SETINFO", "lib-name", "lib") == OK
+            hushed.send(resp("CLIENT", "REPLY", "OFF"))
+            assert fresh.cmd("PING").startswith(b"-NOAUTH")
+            ids = [c.value("CLIENT", "ID") for c in (plain, db3, resp3, ann)]
+            assert plain.value("GET", "x") is None
+            request = resp("SET", "h", "v" * 3000)
+            half.send(request[:1000])
+            px.wait_stat("p", "client_request_bytes", lambda n: n > 0)
+            for _ in range(3):
+                upgrade(px)
+            assert b" cmd=get " in db3.value("CLIENT", "LIST", "ID", ids[0])
+            half.send(request[1000:])
+            assert half.reply() == OK
+            assert plain.value("GET", "x") is None and db3.value("GET", "x") == b"in3"
+            assert resp3.cmd("HGETALL", "none") == b"%0\r\n" and ann.value("ACL", "WHOAMI") == b"ann"
+            assert [c.value("CLIENT", "ID") for c in (plain, db3, resp3, ann)] == ids
+            assert plain.value("CLIENT", "GETNAME") == b"me" and resp3.cmd("CLIENT", "GETNAME") == bulk("three")
+            assert re.search(rb"id=%d .*name=me .*lib-name=lib " % ids[0], plain.value("CLIENT", "INFO"))
+            assert silent.cmd("PING").startswith(b"-NOAUTH") and fresh.cmd("PING").startswith(b"-NOAUTH")
+            hushed.send(resp("SET", "quiet", "1") + resp("CLIENT", "REPLY", "ON"))
+            assert hushed.reply() == OK and hushed.value("GET", "quiet") == b"1"
+            with px.client() as c:  # nobody new has the id of somebody old
+                assert c.cmd("AUTH", "pw") == OK and c.value("CLIENT", "ID") > max(ids)
+            px.wait_stat("p", "client_connections", 8)
+
+
+def test_those_who_are_busy():
+    """They finish what they do, and then go over too; who listens to a channel, or waits for ever, is closed at the deadline."""
+    with RedisServer() as r, Proxy({"p": redis_pool([r])}) as px:
+        with open(px.conf, "a") as f:
+            f.write("kvmux:\n  drain_timeout: 60000\n")
+        px.proc.signal(signal.SIGHUP)
+        px.wait_log("reload_done")
+        txn, watch, wait, late, sub = [px.client() for _ in range(5)]
+        assert txn.cmd("MULTI") == OK and txn.cmd("SET", "t", "1") == b"+QUEUED\r\n"
+        assert watch.cmd("WATCH", "w") == OK
+        assert sub.cmd("SUBSCRIBE", "ch").endswith(b":1\r\n")
+        wait.send(resp("BLPOP", "list", "0"))
+        late.send(resp("BLPOP", "never", "0"))
+        wait_until(lambda: r.info("blocked_clients") == "2", "both to wait")
+        old = upgrade(px, ends=False)
+        assert txn.cmd("EXEC") == array(OK)
+        assert watch.cmd("MULTI") == OK and watch.cmd("SET", "w", "1") == b"+QUEUED\r\n" and watch.cmd("EXEC") == array(OK)
+        with px.client() as c:
+            assert c.value("RPUSH", "list", "x") == 1
+            assert wait.reply() == array(bulk("list"), bulk("x"))
+            for busy in (txn, watch, wait):
+                wait_until(lambda: b"id=%d " % busy.value("CLIENT", "ID") in c.value("CLIENT", "LIST"), "it to be over there")
+            px.proc.signal(signal.SIGUSR2)
+            px.wait_log("upgrade_failed reason=\"the process before this one still drains\"")
+            assert c.value("PUBLISH", "ch", "hi") == 1 and b"hi" in sub.reply()
+        old.signal(signal.SIGTERM)
+        old.signal(signal.SIGINT)
+        assert old.wait() == 0
+        assert late.until_close() == b"" and sub.until_close() == b""
+        assert txn.value("GET", "t") == b"1"
 
 
 def test_broken_successors():

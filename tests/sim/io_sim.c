@@ -566,15 +566,6 @@ void listen_discard(int fd) {
     listen_of(fd)->used = false;
 }
 
-/* Nobody hands descriptors to a simulated program. */
-bool listen_adopt(int fd, struct addr *a) {
-    return false;
-}
-
-int listen_again(int fd) {
-    return -1;
-}
-
 void listener_start(struct loop *l, struct listener *ln, const struct listener_ops *ops, int fd) {
     *ln = (struct listener){.loop = l, .ops = ops, .fd = fd};
     struct sim_listen *s = listen_of(fd);

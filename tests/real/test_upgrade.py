@@ -14,6 +14,7 @@ from redis.retry import Retry
 from harness import (HOST, KVMUX, OK, PONG, MemcachedServer, Proxy, Raw, RedisServer, _libc, array, bulk, free_port, mc_pool, redis_pool, resp,
                      temp_dir, wait_until)
 from test_reload import Load, once, redis_step
+from tls_fixtures import Authority, connect
 
 pytestmark = [pytest.mark.kvmux_only, pytest.mark.not_direct]
 _libc.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: the successors of our children become our children
@@ -213,6 +214,25 @@ def test_those_who_are_busy():
         assert old.wait() == 0
         assert late.until_close() == b"" and sub.until_close() == b""
         assert txn.value("GET", "t") == b"1"
+
+
+def test_tls():
+    """What TLS has agreed upon stays in its process: such a client is served there until the deadline, and told by a FIN."""
+    ca = Authority()
+    near = ca.issue("near")
+    with RedisServer() as r, Proxy({"p": redis_pool([r], tls_certificate=near.crt, tls_key=near.key)}) as px:
+        with open(px.conf, "a") as f:
+            f.write("kvmux:\n  drain_timeout: 1000\n")
+        px.proc.signal(signal.SIGHUP)
+        px.wait_log("reload_done")
+        with connect(px, ca) as c:
+            assert c.cmd("SET", "a", "1") == OK
+            old = upgrade(px, ends=False)
+            assert c.value("GET", "a") == b"1"
+            with connect(px, ca) as other:
+                assert other.value("GET", "a") == b"1"
+            assert c.until_close() == b""
+            assert old.wait() == 0
 
 
 def test_broken_successors():

@@ -1,6 +1,7 @@
 #include "admin/sum.h"
 
 #include "admin/control_state.h"
+#include "stats/times.h"
 
 static void add(uint64_t *to, const uint64_t *from, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
@@ -9,13 +10,13 @@ static void add(uint64_t *to, const uint64_t *from, uint32_t n) {
 }
 
 /* `guess` is where it stands when the worker has the same configuration as control. NULL: the worker does not have it. */
-static const uint64_t *find(const struct mail_view *view, uint32_t guess, uint32_t pool, uint32_t server) {
+static const struct view_at *find(const struct mail_view *view, uint32_t guess, uint32_t pool, uint32_t server) {
     if (guess < view->n && view->at[guess].pool == pool && view->at[guess].server == server) {
-        return view->at[guess].v;
+        return &view->at[guess];
     }
     for (uint32_t i = 0; i < view->n; i++) {
         if (view->at[i].pool == pool && view->at[i].server == server) {
-            return view->at[i].v;
+            return &view->at[i];
         }
     }
     return NULL;
@@ -33,9 +34,9 @@ void sum_pool(const struct control *c, uint32_t pool, struct pool_block *sum) {
     uint32_t place = place_of(c, pool);
     *sum = c->pools[pool]->block;
     for (uint32_t w = 0; w < c->nworkers; w++) {
-        const uint64_t *v = find(c->views[w], place, c->conf->pools[pool].id, 0);
-        if (v != NULL) {
-            add(sum->v, v, POOL_METRICS);
+        const struct view_at *at = find(c->views[w], place, c->conf->pools[pool].id, 0);
+        if (at != NULL) {
+            add(sum->v, at->v, POOL_METRICS);
         }
     }
 }
@@ -44,9 +45,9 @@ void sum_server(const struct control *c, uint32_t pool, uint32_t server, struct 
     uint32_t place = place_of(c, pool) + 1 + server;
     *sum = (struct server_block){0};
     for (uint32_t w = 0; w < c->nworkers; w++) {
-        const uint64_t *v = find(c->views[w], place, c->conf->pools[pool].id, c->conf->pools[pool].servers[server].id);
-        if (v != NULL) {
-            add(sum->v, v, SERVER_METRICS);
+        const struct view_at *at = find(c->views[w], place, c->conf->pools[pool].id, c->conf->pools[pool].servers[server].id);
+        if (at != NULL) {
+            add(sum->v, at->v, SERVER_METRICS);
         }
     }
     sum->v[SERVER_server_ejected_at] = c->pools[pool]->servers[server]->health.ejected_at;
@@ -62,4 +63,39 @@ void sum_workers(const struct control *c, struct worker_block *sum) {
     for (uint32_t w = 0; w < c->nworkers; w++) {
         add(sum->v, worker_block(c->workers[w])->v, WORKER_METRICS);
     }
+}
+
+static void merge(struct hist *to, const struct hist *from, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        hist_merge(&to[i], &from[i]);
+    }
+}
+
+void sum_server_times(const struct control *c, uint32_t pool, uint32_t server, struct server_times *sum) {
+    uint32_t place = place_of(c, pool) + 1 + server;
+    *sum = (struct server_times){0};
+    for (uint32_t w = 0; w < c->nworkers; w++) {
+        const struct view_at *at = find(c->views[w], place, c->conf->pools[pool].id, c->conf->pools[pool].servers[server].id);
+        const struct server_times *times = at != NULL ? __atomic_load_n(at->server_times, __ATOMIC_ACQUIRE) : NULL;
+        if (times != NULL) {
+            merge(sum->v, times->v, SERVER_TIMES);
+        }
+    }
+    times_fill(&sum->v[SERVER_TIME_queue], hist_count(&sum->v[SERVER_TIME_server]));
+}
+
+void sum_pool_times(const struct control *c, uint32_t pool, struct pool_times *sum) {
+    uint32_t place = place_of(c, pool);
+    *sum = (struct pool_times){0};
+    for (uint32_t w = 0; w < c->nworkers; w++) {
+        const struct view_at *at = find(c->views[w], place, c->conf->pools[pool].id, 0);
+        if (at != NULL) {
+            merge(sum->v, (*at->pool_times)->v, POOL_TIMES);
+        }
+    }
+    uint64_t all = 0;
+    for (uint32_t i = POOL_TIME_read; i <= POOL_TIME_other; i++) {
+        all += hist_count(&sum->v[i]);
+    }
+    times_fill(&sum->v[POOL_TIME_client], all);
 }

@@ -12,7 +12,6 @@ uint32_t hist_high(uint32_t slot) {
 }
 
 void hist_merge(struct hist *to, const struct hist *from) {
-    to->sum += __atomic_load_n(&from->sum, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < HIST_SLOTS; i++) {
         to->v[i] += __atomic_load_n(&from->v[i], __ATOMIC_RELAXED);
     }
@@ -30,6 +29,19 @@ uint64_t hist_count_to(const struct hist *h, uint32_t usec) {
     return n;
 }
 
+/* What is shown of a slot: as far from one end of it as from the other, in percent. */
+static uint32_t shown(uint32_t slot) {
+    return hist_low(slot) + (uint32_t)((uint64_t)(hist_high(slot) - hist_low(slot)) * 15 / 32);
+}
+
+uint64_t hist_sum(const struct hist *h) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < HIST_SLOTS; i++) {
+        sum += h->v[i] * shown(i);
+    }
+    return sum;
+}
+
 uint32_t hist_permille(const struct hist *h, uint32_t permille) {
     uint64_t all = hist_count(h), seen = 0;
     uint64_t rank = all / 1000 * permille + (all % 1000 * permille + 999) / 1000; /* rounded up, without overflow */
@@ -37,7 +49,7 @@ uint32_t hist_permille(const struct hist *h, uint32_t permille) {
     for (uint32_t i = 0; i < HIST_SLOTS; i++) {
         seen += h->v[i];
         if (seen >= rank) {
-            return hist_low(i) + (uint32_t)((uint64_t)(hist_high(i) - hist_low(i)) * 15 / 32); /* as far from both ends, in percent */
+            return shown(i);
         }
     }
     return 0;

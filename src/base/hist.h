@@ -15,7 +15,6 @@
 #define HIST_SLOTS    ((32 - HIST_CUT_BITS + 1) * HIST_CUTS)
 
 struct hist {
-    uint64_t sum; /* of all durations: usec */
     uint64_t v[HIST_SLOTS];
 };
 
@@ -32,7 +31,6 @@ static inline uint32_t hist_slot(uint32_t usec) {
 static inline void hist_add(struct hist *h, uint32_t usec, uint64_t n) {
     uint64_t *v = &h->v[hist_slot(usec)];
     __atomic_store_n(v, *v + n, __ATOMIC_RELAXED);
-    __atomic_store_n(&h->sum, h->sum + usec * n, __ATOMIC_RELAXED);
 }
 
 /* The least and the greatest duration of a slot. */
@@ -44,6 +42,7 @@ void hist_merge(struct hist *to, const struct hist *from);
 /* ---- of one that nobody writes to ---- */
 
 uint64_t hist_count(const struct hist *);
+uint64_t hist_sum(const struct hist *); /* usec, off by 6 % at most as well */
 uint64_t hist_count_to(const struct hist *, uint32_t usec); /* those in slots that end at `usec` or before */
 /* Of so many in 1000 it was no longer than this: usec; 1000: the longest. 0 when there are none. */
 uint32_t hist_permille(const struct hist *, uint32_t permille);

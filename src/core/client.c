@@ -7,6 +7,7 @@
 #include "core/lease.h"
 #include "core/runs.h"
 #include "core/subscriber.h"
+#include "core/times.h"
 #include "core/txn.h"
 #include "core/upload.h"
 #include "core/worker_state.h"
@@ -260,6 +261,7 @@ static void client_collect(const struct client *c, struct runs *runs) {
 /* Takes the requests off the FIFO whose replies are written, `sent` bytes in all. */
 static void client_retire(struct client *c, size_t sent) {
     sent += c->sent_off;
+    uint32_t now = times_now(worker_of(c));
     while (c->fifo.head != NULL) {
         struct req *r = CONTAINER_OF(c->fifo.head, struct req, client_link);
         size_t len;
@@ -275,6 +277,7 @@ static void client_retire(struct client *c, size_t sent) {
         c->nreqs--;
         c->bytes -= len + r->size;
         c->owed -= len;
+        times_written(c->pool, r, now);
         if (UNLIKELY(r->flags & REQ_PUSH)) {
             subscriber_told(c);
         }

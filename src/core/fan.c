@@ -7,6 +7,7 @@
 #include "core/greet.h"
 #include "core/heal.h"
 #include "core/rotation.h"
+#include "core/times.h"
 #include "core/txn.h"
 #include "core/walk.h"
 #include "core/worker_state.h"
@@ -248,6 +249,9 @@ static void fan_end_one(struct fan *f) {
 
 static void fan_part_ended(struct fan *f, struct req *part) {
     f->parts[part->part].req = NULL;
+    if (f->whole != NULL) {
+        times_part_ended(f->whole, part);
+    }
     if (f->apart) {
         apart_part_ended(f, part);
     }

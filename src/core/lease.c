@@ -5,6 +5,7 @@
 #include "core/dispatch.h"
 #include "core/rotation.h"
 #include "core/server.h"
+#include "core/times.h"
 #include "core/uplink.h"
 #include "core/upload.h"
 #include "core/worker_state.h"
@@ -217,6 +218,7 @@ void lease_block(struct req *r, struct buf *b, const struct msg *m) {
         lease_note(c->lease, m);
         req_start_wait(r, pool->front->waits->limit(m));
         lease_send(r, b, m);
+        times_never(r);
     }
 }
 

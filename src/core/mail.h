@@ -10,6 +10,8 @@
 
 struct book;
 struct conf;
+struct pool_times;
+struct server_times;
 
 enum mail_kind {
     /* control to worker */
@@ -70,6 +72,10 @@ struct mail_view {
     struct view_at {
         uint32_t pool, server;
         const uint64_t *v;
+        union { /* histograms: read the pointer with acquire; NULL: none yet */
+            struct pool_times *const *pool_times;
+            struct server_times *const *server_times;
+        };
     } at[];
 };
 

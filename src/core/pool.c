@@ -4,6 +4,7 @@
 #include "core/channel.h"
 #include "core/lease.h"
 #include "core/worker_state.h"
+#include "stats/times.h"
 #include "proto/book.h"
 
 void pool_derive(struct pool *p) {
@@ -38,6 +39,7 @@ struct pool *pool_new(struct worker *w, const struct conf_pool *conf, const stru
         .nservers = conf->nservers,
         .id = conf->id,
         .nclients = start->clients,
+        .times = mem_zalloc(sizeof *p->times),
     };
     list_init(&p->clients);
     list_init(&p->channel_sets);
@@ -66,6 +68,7 @@ void pool_free(struct pool **pp) {
         server_free(&s);
     }
     mem_free(p->servers);
+    mem_free(p->times);
     mem_free(p->walk_ids);
     scripts_fini(&p->scripts);
     ring_unref(&p->ring);

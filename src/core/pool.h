@@ -9,6 +9,7 @@
 #include "core/server.h"
 #include "core/patience.h"
 
+struct pool_times;
 struct worker;
 
 #define POOL_KNOWN_MAX 64
@@ -40,6 +41,7 @@ struct pool {
     struct patience patience;
     struct log_limit refused_log;
     struct pool_block stats;
+    struct pool_times *times; /* times.h */
 };
 
 struct pool_start;

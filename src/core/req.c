@@ -3,6 +3,7 @@
 #include "core/client.h"
 #include "core/fan.h"
 #include "core/lease.h"
+#include "core/times.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -116,6 +117,7 @@ void req_fail(struct req *r, enum reason why) {
         req_break_off(r);
     }
     rope_fini(&r->bytes);
+    times_failed(r);
     if (r->flags & REQ_PART) {
         if (r->fan != NULL) {
             fan_part_fail(r, why);

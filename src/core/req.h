@@ -57,8 +57,11 @@ struct req {
     struct rope bytes;
     uint32_t size; /* of the request, in bytes */
     uint32_t skip; /* replies that come before the one that counts (txn.h) */
-    uint32_t tag;  /* msg.tag */
-    uint16_t part; /* REQ_PART: which one */
+    union {
+        uint32_t tag;  /* msg.tag */
+        uint16_t part; /* REQ_PART: which one */
+    };
+    uint32_t born, since; /* times.h */
     uint16_t flags;
     uint8_t state;
 };

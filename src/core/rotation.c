@@ -4,6 +4,7 @@
 #include "core/client.h"
 #include "core/fan.h"
 #include "core/lease.h"
+#include "core/times.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -158,6 +159,7 @@ static void step_send(struct fan *f, struct view *v, struct uplink *u, enum step
     }
     metric_add(&f->whole->pool->stats.v[POOL_rotation_steps], 1);
     uplink_queue(u, part);
+    times_never(part);
 }
 
 /* False: this server is passed over. `must`: not for being slow. */

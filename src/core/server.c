@@ -51,6 +51,7 @@ void server_fini(struct server *s) {
     }
     mem_free(s->base.slots);
     tls_peer_unref(&s->tls);
+    mem_free(s->times);
 }
 
 static void profile_close_slots(struct profile *p, enum reason why) {

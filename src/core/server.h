@@ -11,6 +11,7 @@
 struct client;
 struct conf_server;
 struct pool;
+struct server_times;
 struct tls_peer;
 struct uplink;
 
@@ -69,6 +70,7 @@ struct server {
     int64_t retry_at;
     enum reason last_failure;
     struct server_block stats;
+    struct server_times *times; /* NULL: it was never connected to (times.h) */
 };
 
 void server_init(struct server *, struct pool *, uint32_t index);

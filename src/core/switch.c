@@ -325,9 +325,11 @@ struct mail_view *worker_view(const struct worker *w) {
     *view = (struct mail_view){.mail.kind = MAIL_VIEW, .worker = w->opts.index, .n = n};
     for (uint32_t i = 0; i < w->npools; i++) {
         const struct pool *p = w->pools[i];
-        view->at[k++] = (struct view_at){.pool = p->id, .v = p->stats.v};
+        view->at[k++] = (struct view_at){.pool = p->id, .v = p->stats.v, .pool_times = &p->times};
         for (uint32_t s = 0; s < p->nservers; s++) {
-            view->at[k++] = (struct view_at){.pool = p->id, .server = p->servers[s]->id, .v = p->servers[s]->stats.v};
+            const struct server *server = p->servers[s];
+            view->at[k++] = (struct view_at){
+                .pool = p->id, .server = server->id, .v = server->stats.v, .server_times = &server->times};
         }
     }
     return view;

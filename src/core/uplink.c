@@ -4,6 +4,7 @@
 #include "core/client.h"
 #include "core/fan.h"
 #include "core/heal.h"
+#include "core/times.h"
 #include "core/uplink_state.h"
 
 /* A server that vanished without a FIN is noticed after this long even when `timeout:` is not set. */
@@ -153,6 +154,7 @@ struct uplink *uplink_open(struct profile *p, uint32_t slot, enum reason *why) {
     queue_init(&u->wait);
     timer_init(&u->timer, uplink_on_timer);
     stage_init(&u->stage, &w->bufs);
+    times_need(s);
     if (s->naddrs > 0) {
         *why = uplink_connect(u, REASON_HOST_DOWN);
         if (*why != REASON_NONE) {

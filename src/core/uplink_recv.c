@@ -4,6 +4,7 @@
 #include "core/fan.h"
 #include "core/feed.h"
 #include "core/heal.h"
+#include "core/times.h"
 
 /* The request that the next reply belongs to, or NULL: nobody asked for it. */
 static struct req *uplink_expects(const struct uplink *u) {
@@ -32,7 +33,7 @@ static __attribute__((noinline)) void uplink_take_off(struct uplink *u, struct r
     }
 }
 
-static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct slice bytes) {
+static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct slice bytes, uint32_t now) {
     if (LIKELY(r->state == REQ_SENT)) {
         queue_pop(&u->wait);
         u->nwait--;
@@ -40,6 +41,7 @@ static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct 
         uplink_take_off(u, r);
     }
     uplink_leave(u, r);
+    times_replied(u->server, r, now);
     struct stage *stage = req_stage(r);
     if (UNLIKELY(stage == NULL)) {
         metric_add(&r->pool->stats.v[POOL_late_replies], 1);
@@ -120,6 +122,7 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct server *s = u->server;
     const struct proto *back = s->pool->back;
     size_t used = 0, count = 0;
+    uint32_t now = times_now(uplink_worker(u));
     if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
         return feed_on_recv(u, b, in);
     }
@@ -166,7 +169,7 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
         if (UNLIKELY(rsp.quiet_ok | rsp.no_script)) {
             uplink_take_marks(u, r, &rsp);
         }
-        uplink_reply(u, r, b, slice(rest.p, rsp.len));
+        uplink_reply(u, r, b, slice(rest.p, rsp.len), now);
     }
     metric_add(&s->stats.v[SERVER_responses], count);
     metric_add(&s->stats.v[SERVER_response_bytes], used);

@@ -2,6 +2,7 @@
 
 #include "core/lease.h"
 #include "core/runs.h"
+#include "core/times.h"
 #include "core/upload.h"
 
 void uplink_wake(struct uplink *u) {
@@ -91,13 +92,14 @@ void uplink_queue(struct uplink *u, struct req *r) {
     if (r->flags & REQ_PART) {
         r->size = (uint32_t)rope_len(&r->bytes);
     }
+    times_queued(r, times_now(uplink_worker(u)));
     uplink_put(u, r, false);
     metric_add(&v[SERVER_requests], 1);
     metric_add(&v[SERVER_request_bytes], r->size);
 }
 
 /* A request is written whole: from now on its reply is awaited. */
-static void uplink_sent(struct uplink *u, struct req *r) {
+static void uplink_sent(struct uplink *u, struct req *r, uint32_t now) {
     struct server *s = u->server;
     rope_fini(&r->bytes);
     if (r->flags & REQ_GHOST) {
@@ -106,6 +108,7 @@ static void uplink_sent(struct uplink *u, struct req *r) {
         return;
     }
     r->state = REQ_SENT;
+    times_sent(s, r, now);
     s->waiting++;
     s->waiting_bytes += r->size;
     queue_push(&u->wait, &r->uplink_link);
@@ -113,6 +116,7 @@ static void uplink_sent(struct uplink *u, struct req *r) {
 }
 
 void uplink_flush(struct uplink *u) {
+    uint32_t now = times_now(uplink_worker(u));
     while (uplink_up(u) && !u->blocked && u->send.head != NULL) {
         /* requests staged one after the other are one run */
         struct runs runs;
@@ -130,7 +134,7 @@ void uplink_flush(struct uplink *u) {
         size_t len;
         while ((r = uplink_first(&u->send)) != NULL && (len = rope_len(&r->bytes)) <= sent) {
             sent -= len;
-            uplink_sent(u, uplink_pop_send(u));
+            uplink_sent(u, uplink_pop_send(u), now);
         }
         u->sent_off = sent;
     }

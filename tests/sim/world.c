@@ -2,10 +2,12 @@
 #include "world.h"
 
 #include "admin/control_state.h"
+#include "admin/sum.h"
 #include "core/mail.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "sim_int.h"
+#include "stats/times.h"
 
 #include <stdio.h>
 
@@ -242,6 +244,29 @@ static int server_index(const struct conf_pool *p, const char *name) {
     return -1;
 }
 
+/* The longest time of a row of pool_times.def or server_times.def, as the statistics have it: "server_usec_max". */
+static bool world_time(const struct world *w, const char *pool, const char *server, const char *name, int64_t *value) {
+    char field[64];
+    int p = pool != NULL ? conf_pool_by_name(control_conf(w->control), pool) : -1;
+    int s = p >= 0 && server != NULL ? server_index(&control_conf(w->control)->pools[p], server) : 0;
+    if (p < 0 || s < 0) {
+        return false;
+    }
+    struct pool_times times;
+    struct server_times of_server;
+    sum_pool_times(w->control, (uint32_t)p, &times);
+    sum_server_times(w->control, (uint32_t)p, (uint32_t)s, &of_server);
+    uint32_t n = server == NULL ? (uint32_t)POOL_TIMES : (uint32_t)SERVER_TIMES;
+    for (uint32_t i = 0; i < n; i++) {
+        snprintf(field, sizeof field, "%s_usec_max", server == NULL ? pool_time_rows[i].name : server_time_rows[i].name);
+        if (strcmp(field, name) == 0) {
+            *value = hist_permille(server == NULL ? &times.v[i] : &of_server.v[i], 1000);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool world_metric(const struct world *w, const char *pool, const char *server, const char *name, int64_t *value) {
     const struct conf *conf = control_conf(w->control);
     int p = pool != NULL ? conf_pool_by_name(conf, pool) : 0;
@@ -250,7 +275,7 @@ bool world_metric(const struct world *w, const char *pool, const char *server, c
               : server == NULL ? row_index(pool_metric_rows, POOL_METRICS, name)
                                : row_index(server_metric_rows, SERVER_METRICS, name);
     if (p < 0 || s < 0 || row < 0) {
-        return false;
+        return world_time(w, pool, server, name, value);
     }
     *value = 0;
     for (uint32_t i = 0; i < w->n; i++) {

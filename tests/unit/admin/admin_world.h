@@ -5,6 +5,7 @@
 #include "admin/control_state.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "stats/times.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +19,11 @@ struct worker {
     struct pool_block pools[2];
     struct server_block servers[2][2];
     struct worker_block block;
+    struct pool_times *pool_times[2];
+    struct server_times *server_times[2][2]; /* NULL: never connected to */
 };
+
+static struct pool_times no_pool_times;
 
 const struct worker_block *worker_block(const struct worker *w) {
     return &w->block;
@@ -50,10 +55,15 @@ struct world {
 
 static inline struct mail_view *view_of(const struct worker *w, bool older) {
     struct mail_view *v = mem_zalloc(sizeof *v + 5 * sizeof v->at[0]);
-    const struct view_at all[] = {{1, 0, w->pools[0].v}, {1, 2, w->servers[0][0].v}, {1, 3, w->servers[0][1].v},
-                                  {4, 0, w->pools[1].v}, {4, 5, w->servers[1][0].v}};
+    const struct view_at all[] = {
+        {1, 0, w->pools[0].v, {.pool_times = &w->pool_times[0]}},
+        {1, 2, w->servers[0][0].v, {.server_times = &w->server_times[0][0]}},
+        {1, 3, w->servers[0][1].v, {.server_times = &w->server_times[0][1]}},
+        {4, 0, w->pools[1].v, {.pool_times = &w->pool_times[1]}},
+        {4, 5, w->servers[1][0].v, {.server_times = &w->server_times[1][0]}},
+    };
     for (uint32_t i = 0; i < 5; i++) { /* one of another configuration has other places, and does not know the newest server */
-        v->at[older ? 4 - i : i] = older && i == 2 ? (struct view_at){9, 9, NULL} : all[i];
+        v->at[older ? 4 - i : i] = older && i == 2 ? (struct view_at){9, 9, NULL, {NULL}} : all[i];
     }
     v->n = 5;
     return v;
@@ -62,6 +72,7 @@ static inline struct mail_view *view_of(const struct worker *w, bool older) {
 static inline void world_init(struct world *w, uint32_t nworkers) {
     *w = (struct world){.conf = {.pools = pools, .npools = 2}};
     w->shared.started_wall = INT64_C(1795225689000001);
+    w->one.pool_times[0] = w->one.pool_times[1] = w->two.pool_times[0] = w->two.pool_times[1] = &no_pool_times;
     w->workers[0] = &w->one;
     w->workers[1] = &w->two;
     w->views[0] = view_of(&w->one, false);

@@ -26,17 +26,30 @@ static void eat_row(const char **at, const struct metric_row *row, int64_t value
     eat(at, want);
 }
 
+/* All four percentiles of one duration. */
+static void eat_times(const char **at, const char *name, uint32_t usec, const char *end) {
+    char want[256];
+    snprintf(want, sizeof want, "\"%s_usec_p50\":%u, \"%s_usec_p99\":%u, \"%s_usec_p999\":%u, \"%s_usec_max\":%u%s", name, usec, name, usec,
+             name, usec, name, usec, end);
+    eat(at, want);
+}
+
 static void eat_server(const char **at, const struct server_block *v) {
     eat(at, ": {");
     for (size_t i = 0; i < SERVER_METRICS; i++) {
-        eat_row(at, &server_metric_rows[i], (int64_t)v->v[i], i + 1 < SERVER_METRICS ? ", " : "}");
+        eat_row(at, &server_metric_rows[i], (int64_t)v->v[i], ", ");
     }
+    eat_times(at, "queue", 0, ", ");
+    eat_times(at, "server", 0, "}");
 }
 
 static void eat_pool(const char **at, const struct pool_block *v) {
     eat(at, ": {");
     for (size_t i = 0; i < POOL_METRICS; i++) {
         eat_row(at, &pool_metric_rows[i], (int64_t)v->v[i], ", ");
+    }
+    for (size_t i = 0; i < POOL_TIMES; i++) {
+        eat_times(at, pool_time_rows[i].name, 0, ", ");
     }
 }
 
@@ -114,10 +127,43 @@ static void test_sums(void **state) {
     world_fini(&w);
 }
 
+static void has(const char *text, const char *want) {
+    if (strstr(text, want) == NULL) {
+        fail_msg("%s is not in %s", want, text);
+    }
+}
+
+/* Histograms of both workers, one of which never connected to the server; and who took no time is in them. */
+static void test_times(void **state) {
+    struct world w;
+    struct pool_times pool = {0};
+    struct server_times server = {0};
+    world_init(&w, 2);
+    w.two.pool_times[0] = &pool;
+    w.two.server_times[0][0] = &server;
+    hist_add(&pool.v[POOL_TIME_read], 5, 98);
+    hist_add(&pool.v[POOL_TIME_write], 15, 2);
+    hist_add(&pool.v[POOL_TIME_client], 12, 1);
+    hist_add(&server.v[SERVER_TIME_server], 3, 10);
+    hist_add(&server.v[SERVER_TIME_queue], 2, 6);
+    char *text = stats(&w);
+    has(text, "\"client_usec_p50\":0, \"client_usec_p99\":0, \"client_usec_p999\":12, \"client_usec_max\":12, \"read_usec_p50\":5, ");
+    has(text, "\"write_usec_p50\":15, ");
+    has(text, "\"other_usec_p50\":0, ");
+    has(text, "\"queue_usec_p50\":2, \"queue_usec_p99\":2, \"queue_usec_p999\":2, \"queue_usec_max\":2, \"server_usec_p50\":3, ");
+    hist_add(&server.v[SERVER_TIME_server], 0, 3); /* thirteen in all, seven of which were not queued for a moment */
+    mem_free(text);
+    text = stats(&w);
+    has(text, "\"queue_usec_p50\":0, \"queue_usec_p99\":2, ");
+    mem_free(text);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shape),
         cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

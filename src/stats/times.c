@@ -1,0 +1,16 @@
+#include "stats/times.h"
+
+#define TIME(name, help) {#name, help},
+const struct time_row server_time_rows[SERVER_TIMES] = {
+#include "stats/server_times.def"
+};
+const struct time_row pool_time_rows[POOL_TIMES] = {
+#include "stats/pool_times.def"
+};
+
+void times_fill(struct hist *some, uint64_t all) {
+    uint64_t n = hist_count(some);
+    if (n < all) { /* they were read one after the other, while the worker counted on */
+        hist_add(some, 0, all - n);
+    }
+}

@@ -197,4 +197,5 @@ void prom_metrics(const struct control *c, struct str *to) {
     put_workers(to, c);
     put_pools(to, c);
     put_servers(to, c);
+    prom_times(c, to);
 }

@@ -9,6 +9,8 @@ struct control;
 
 #define PROM_TYPE "text/plain; version=0.0.4; charset=utf-8"
 void prom_metrics(const struct control *, struct str *);
+/* The part of it that is histograms (stats/times.h). */
+void prom_times(const struct control *, struct str *);
 /* `name="value"`, with quotes, backslashes and line ends escaped. Pure. */
 void prom_label(struct str *, const char *name, const char *value);
 

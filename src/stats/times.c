@@ -8,6 +8,13 @@ const struct time_row pool_time_rows[POOL_TIMES] = {
 #include "stats/pool_times.def"
 };
 
+const struct times_family_row times_families[TIMES_FAMILIES] = {
+    [TIMES_OF_SERVERS] = {"kvmux_request_seconds", "time of requests at servers, one in eight counted for eight",
+                          "`pool`, `server`, `stage`", server_time_rows, SERVER_TIMES},
+    [TIMES_OF_POOLS] = {"kvmux_pool_request_seconds", "time of requests of a pool, one in eight counted for eight",
+                        "`pool`, `stage`", pool_time_rows, POOL_TIMES},
+};
+
 void times_fill(struct hist *some, uint64_t all) {
     uint64_t n = hist_count(some);
     if (n < all) { /* they were read one after the other, while the worker counted on */

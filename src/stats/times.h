@@ -29,6 +29,15 @@ struct time_row {
 extern const struct time_row server_time_rows[SERVER_TIMES];
 extern const struct time_row pool_time_rows[POOL_TIMES];
 
+/* How each table is called for Prometheus. */
+enum times_family { TIMES_OF_SERVERS, TIMES_OF_POOLS, TIMES_FAMILIES };
+struct times_family_row {
+    const char *prom_name, *help, *labels;
+    const struct time_row *rows; /* values of the label `stage` */
+    uint32_t n;
+};
+extern const struct times_family_row times_families[TIMES_FAMILIES];
+
 struct server_times {
     struct hist v[SERVER_TIMES];
 };

@@ -51,6 +51,11 @@ static void test_metrics(void **state) {
     w.servers[1].health.state = HEALTH_EJECTED;
     w.servers[1].health.failures = 5;
     w.servers[1].health.ejected_at = 1795225000000042u;
+    struct server_times times = {0};
+    w.one.server_times[0][1] = &times;
+    hist_add(&times.v[SERVER_TIME_server], 100, 3);
+    hist_add(&times.v[SERVER_TIME_server], 12, 8);
+    hist_add(&times.v[SERVER_TIME_server], 20000000, 1);
     prom_metrics(&w.control, &t);
     const char *text = text_of(&t);
     has(text, "# HELP kvmux_pool_client_requests_total requests received from clients, those answered by kvmux itself included\n"
@@ -69,6 +74,13 @@ static void test_metrics(void **state) {
     has(text, "process_cpu_seconds_total 1.500000\n");
     has(text, "kvmux_admin_requests_total 9\n");
     has(text, "kvmux_workers 2\n");
+    has(text, "# TYPE kvmux_request_seconds histogram\n"
+              "kvmux_request_seconds_bucket{pool=\"alpha\",server=\"s\\\"2\",stage=\"queue\",le=\"0.0001\"} 12\n");
+    has(text, "stage=\"server\",le=\"0.0001\"} 8\n"); /* the slot of 100 ends behind 100 */
+    has(text, "stage=\"server\",le=\"0.00025\"} 11\n");
+    has(text, "stage=\"server\",le=\"10\"} 11\nkvmux_request_seconds_bucket{pool=\"alpha\",server=\"s\\\"2\",stage=\"server\",le=\"+Inf\"} 12\n");
+    has(text, "\nkvmux_request_seconds_count{pool=\"alpha\",server=\"s\\\"2\",stage=\"server\"} 12\n");
+    assert_null(strstr(text, "kvmux_pool_request_seconds_count")); /* nothing was counted */
     str_fini(&t);
     world_fini(&w);
 }

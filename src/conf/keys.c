@@ -99,7 +99,8 @@ bool key_number(const char *key, const struct node *value, int64_t min, int64_t 
     struct place at = {value->line, value->column};
     struct quoted q;
     const char *text = value->text;
-    if (strspn(text, "0123456789") != strlen(text)) {
+    const char *digits = min < 0 && text[0] == '-' && text[1] != '\0' ? text + 1 : text;
+    if (strspn(digits, "0123456789") != strlen(digits)) {
         problem_error(ps, at, "%s: \"%s\" is not a number; allowed: %lld to %lld%s", key, quote(&q, text), (long long)min,
                       (long long)max, unit);
         return false;

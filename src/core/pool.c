@@ -3,15 +3,17 @@
 #include "base/mem.h"
 #include "core/channel.h"
 #include "core/lease.h"
+#include "core/slowlog.h"
 #include "core/worker_state.h"
-#include "stats/times.h"
 #include "proto/book.h"
+#include "stats/times.h"
 
 void pool_derive(struct pool *p) {
     p->timeout = p->conf->timeout * 1000;
     p->base_profile = (uint32_t)p->conf->redis_db;
     p->plain_dbs = conf_plain_dbs(p->conf);
     patience_derive(p);
+    slowlog_derive(p);
 }
 
 struct server *server_new(struct pool *p, uint32_t index) {
@@ -69,6 +71,7 @@ void pool_free(struct pool **pp) {
     }
     mem_free(p->servers);
     mem_free(p->times);
+    slowlog_free(p);
     mem_free(p->walk_ids);
     scripts_fini(&p->scripts);
     ring_unref(&p->ring);

@@ -10,6 +10,7 @@
 #include "core/patience.h"
 
 struct pool_times;
+struct slowlog;
 struct worker;
 
 #define POOL_KNOWN_MAX 64
@@ -42,6 +43,8 @@ struct pool {
     struct log_limit refused_log;
     struct pool_block stats;
     struct pool_times *times; /* times.h */
+    struct slowlog *slow;     /* slowlog.h; NULL: nothing was slow yet */
+    uint32_t slow_usec;       /* from here on a request is slow; SLOW_OFF */
 };
 
 struct pool_start;

@@ -70,6 +70,8 @@ struct server {
     int64_t retry_at;
     enum reason last_failure;
     struct server_block stats;
+    bool keeps_heads;    /* until heads_until, for the log of slow requests (slowlog.h) */
+    int64_t heads_until; /* usec */
     struct server_times *times; /* NULL: it was never connected to (times.h) */
 };
 

@@ -4,6 +4,7 @@
 #include "core/client.h"
 #include "core/fan.h"
 #include "core/lease.h"
+#include "core/slowlog.h"
 #include "core/subscriber.h"
 #include "core/txn.h"
 #include "core/worker_state.h"
@@ -86,6 +87,11 @@ static uint64_t ask_all(struct pool *pool, const struct msg *m, uint64_t asker, 
     struct out out = {said, &stage};
     uint64_t deeds = 0;
     stage_init(&stage, &pool->worker->bufs);
+    if (m->cmd->flags & CMD_SLOWLOG) {
+        deeds = slowlog_tell(pool, m, &out);
+        stage_release(&stage);
+        return deeds;
+    }
     LIST_EACH_SAFE(&pool->clients, l) {
         struct client *c = CONTAINER_OF(l, struct client, link);
         if (survey_counts(c) && ask(c, m, asker, &out)) {

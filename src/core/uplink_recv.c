@@ -4,6 +4,7 @@
 #include "core/fan.h"
 #include "core/feed.h"
 #include "core/heal.h"
+#include "core/slowlog.h"
 #include "core/times.h"
 
 /* The request that the next reply belongs to, or NULL: nobody asked for it. */
@@ -34,6 +35,9 @@ static __attribute__((noinline)) void uplink_take_off(struct uplink *u, struct r
 }
 
 static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct slice bytes, uint32_t now) {
+    if (UNLIKELY(now - r->born >= r->pool->slow_usec)) {
+        slowlog_note(u, r, now);
+    }
     if (LIKELY(r->state == REQ_SENT)) {
         queue_pop(&u->wait);
         u->nwait--;

@@ -2,6 +2,7 @@
 
 #include "core/lease.h"
 #include "core/runs.h"
+#include "core/slowlog.h"
 #include "core/times.h"
 #include "core/upload.h"
 
@@ -101,6 +102,9 @@ void uplink_queue(struct uplink *u, struct req *r) {
 /* A request is written whole: from now on its reply is awaited. */
 static void uplink_sent(struct uplink *u, struct req *r, uint32_t now) {
     struct server *s = u->server;
+    if (UNLIKELY(s->keeps_heads)) {
+        slowlog_keep(s, r);
+    }
     rope_fini(&r->bytes);
     if (r->flags & REQ_GHOST) {
         uplink_leave(u, r);

@@ -1,6 +1,7 @@
 #include "core/uplink_state.h"
 
 #include "core/heal.h"
+#include "core/slowlog.h"
 #include "core/times.h"
 
 void uplink_arm(struct uplink *u, int64_t at) {
@@ -45,6 +46,7 @@ static uint32_t uplink_expire_sent(struct uplink *u, int64_t now) {
         if (r->deadline <= now && !(r->flags & REQ_EXPIRED)) {
             n++;
             metric_add(&u->server->stats.v[SERVER_request_timeouts], 1);
+            slowlog_note(u, r, (uint32_t)now);
             times_replied(u->server, r, (uint32_t)now);
             req_expire(r, REASON_TIMEDOUT);
         }

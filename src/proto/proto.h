@@ -108,6 +108,7 @@ enum {
     CMD_LENIENT = 1u << 21,    /* ROUTE_ALL: servers that give no reply do not count, unless none gives one */
     CMD_APART = 1u << 22,      /* ROUTE_ALL: must pass what the shared connections wait for. Its reply depends neither on the
                                 * database nor on the version of the protocol */
+    CMD_SLOWLOG = 1u << 23,    /* ROUTE_SURVEY: about the log of slow requests, not about clients */
 };
 
 /* One row of a command table. */
@@ -349,6 +350,16 @@ enum verdict {
     VERDICT_CLOSE, /* is to be closed, and counted */
 };
 
+/* A request that took long. Filled by core; borrowed for the call. */
+struct slow {
+    uint64_t id;       /* unique in the process, for its pool */
+    int64_t wall_usec; /* since the epoch: when its reply came */
+    uint32_t usec, queue_usec, server_usec; /* in all; until it was written; at the server */
+    const struct cmd *cmd;
+    struct slice head; /* the beginning of it as the server got it; empty: not known */
+    const char *addr, *name, *server; /* of the client, its name, where it was sent; "": not known */
+};
+
 /* What a server's reply to a request that waits says. */
 enum wait_rc {
     WAIT_NOTHING, /* nothing was there */
@@ -452,6 +463,9 @@ struct proto {
     bool (*local)(const struct msg *, struct session *, const struct facts *, struct out *);
     /* ROUTE_SURVEY: what the request says or does about one client. NULL: no row has that route. */
     enum verdict (*survey)(const struct msg *, const struct portrait *, struct out *);
+    /* ... with CMD_SLOWLOG: about one entry of the log, the nth of this worker, newest first. PASS: no more; CLOSE: it is to be removed.
+     * NULL: nobody can ask. */
+    enum verdict (*slow)(const struct msg *, const struct slow *, uint32_t nth, struct out *);
     /* `cmd` and `tag` of the request that it answers; cmd NULL: it answers none. */
     void (*error)(enum reason, const struct cmd *, uint32_t tag, struct out *);
     /* Returns the number of replies to expect; any RSP_ERROR among them is a refusal. */

@@ -161,6 +161,10 @@ bool resp_script_missing(struct slice line);
 void resp_survey_judge(struct msg *);
 enum verdict resp_survey(const struct msg *, const struct portrait *, struct out *);
 void resp_survey_merge(const struct fan_in *, struct out *);
+/* The same of those with CMD_SLOWLOG. */
+void resp_slow_judge(struct msg *);
+enum verdict resp_slow(const struct msg *, const struct slow *, uint32_t nth, struct out *);
+void resp_slow_merge(const struct fan_in *, struct out *);
 
 /* CONFIG GET: lets only settings through that are nobody's secret. */
 void resp_config_judge(struct msg *);

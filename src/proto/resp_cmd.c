@@ -50,6 +50,7 @@ struct resp_entry {
 #define FORGETS          CMD_FORGETS
 #define LENIENT          CMD_LENIENT
 #define APART            CMD_APART
+#define SLOW             CMD_SLOWLOG
 #define ALONE            CMD_ALONE
 #define SELF             CMD_SELF
 /* The key column is several initialisers: it is expanded once more before it is used. */

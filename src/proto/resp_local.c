@@ -52,17 +52,6 @@ static void put_empty_map(const struct session *s, struct out *o) {
     put_empty(s->version == 3 ? '%' : '*', o);
 }
 
-/* kvmux keeps no log of slow requests and samples no latencies: there are none, and there is nothing to forget. Those of one
- * server would be the doings of clients that are not this pool's. */
-static void do_slowlog_get(const struct msg *m, struct out *o) {
-    int64_t n = 0;
-    if (m->nargs > 2 && (!resp_int(msg_arg(m, 2), &n) || n < -1)) {
-        resp_put_error(o, "ERR count should be greater than or equal to -1");
-    } else {
-        put_empty('*', o);
-    }
-}
-
 static void do_latency_graph(const struct msg *m, struct out *o) {
     struct slice event = msg_arg(m, 2);
     out_str(o, "-ERR No samples available for event '");
@@ -72,13 +61,6 @@ static void do_latency_graph(const struct msg *m, struct out *o) {
 
 static bool do_watching(const struct msg *m, const struct session *s, struct out *o) {
     switch (m->cmd->id) {
-    case RESP_SLOWLOG_GET:
-        do_slowlog_get(m, o);
-        return true;
-    case RESP_SLOWLOG_RESET:
-        out_str(o, "+OK\r\n");
-        return true;
-    case RESP_SLOWLOG_LEN:
     case RESP_LATENCY_RESET:
         put_empty(':', o);
         return true;

@@ -34,6 +34,7 @@ const struct proto proto_resp = {
     .merge = resp_merge,
     .local = resp_local,
     .survey = resp_survey,
+    .slow = resp_slow,
     .error = error,
     .greet = resp_greet,
     .probe = resp_probe,

@@ -112,6 +112,10 @@ static const char *read_filter(const struct msg *m, struct filter *f) {
 
 void resp_survey_judge(struct msg *m) {
     struct filter f;
+    if (m->cmd->flags & CMD_SLOWLOG) {
+        resp_slow_judge(m);
+        return;
+    }
     const char *wrong = read_filter(m, &f);
     if (wrong == unknown_type) {
         resp_answer(m, unknown_type, (int)min_size(f.type.n, 128), (const char *)f.type.p);
@@ -252,7 +256,9 @@ enum verdict resp_survey(const struct msg *m, const struct portrait *p, struct o
 
 void resp_survey_merge(const struct fan_in *in, struct out *o) {
     const struct part *said = &in->parts[0];
-    if (counts_listeners(in->cmd)) {
+    if (in->cmd->flags & CMD_SLOWLOG) {
+        resp_slow_merge(in, o);
+    } else if (counts_listeners(in->cmd)) {
         merge_listeners(said->reply, in->request, o);
     } else if (in->cmd->id != RESP_CLIENT_KILL) {
         resp_put_verbatim(o, in->version, said->buf, said->reply);

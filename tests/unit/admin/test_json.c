@@ -128,8 +128,8 @@ static void test_sums(void **state) {
 }
 
 static void has(const char *text, const char *want) {
-    if (strstr(text, want) == NULL) {
-        fail_msg("%s is not in %s", want, text);
+    if (text == NULL || strstr(text, want) == NULL) {
+        fail_msg("no %s in\n%s", want, text != NULL ? text : "nothing");
     }
 }
 

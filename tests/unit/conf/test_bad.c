@@ -64,6 +64,8 @@ static const struct row rows[] = {
     {HEAD TAIL "  timeout: abc\n", "5:12: timeout: \"abc\" is not a number; allowed: 0 to 2147483647 (milliseconds)\n"},
     {HEAD TAIL "  timeout: -1\n", "5:12: timeout: \"-1\" is not a number; allowed: 0 to 2147483647 (milliseconds)\n"},
     {HEAD TAIL "  timeout:\n", "5:11: timeout: has no value; allowed: 0 to 2147483647 (milliseconds)\n"},
+    {HEAD TAIL "  slowlog_slower_than: -2\n", "5:24: slowlog_slower_than: -2 is out of range; allowed: -1 to 2147483647\n"},
+    {HEAD TAIL "  slowlog_slower_than: -x\n", "5:24: slowlog_slower_than: \"-x\" is not a number; allowed: -1 to 2147483647\n"},
     {HEAD TAIL "  backlog: 2147483648\n", "5:12: backlog: 2147483648 is out of range; allowed: 0 to 2147483647\n"},
     {HEAD TAIL "  backlog: 99999999999999999999999\n",
      "5:12: backlog: 99999999999999999999999 is out of range; allowed: 0 to 2147483647\n"},

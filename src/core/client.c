@@ -430,7 +430,7 @@ static void client_turn_away(struct client *c) {
                  (long long)pool->conf->client_connections);
     }
     if (!stream_plain(&c->stream)) {
-        client_break(c, REASON_MAX_CLIENTS); /* a handshake only to say so would be what costs most; Redis does the same */
+        client_break(c, REASON_MAX_CLIENTS); /* a handshake only to say so would be what costs most */
     }
 }
 

@@ -14,14 +14,14 @@ static bool is_older(const struct client *c, uint32_t clock, int64_t msec) {
     return msec > 0 && client_seconds(now - clock) * 1000 >= msec;
 }
 
-/* Something of a request has arrived, and we do read this client. */
-static bool is_halfway(const struct client *c) {
-    return c->stream.tail != NULL && !stream_paused(&c->stream);
+/* It is gone already, or it waits for us: it is not the one who is late. */
+static bool is_excused(const struct client *c) {
+    return c->state != CLIENT_OPEN || c->nreqs > 0 || c->waiting || c->upload != NULL;
 }
 
-/* It owes us nothing, or we owe it something: it is not the one who is late. */
-static bool is_free(const struct client *c) {
-    return c->state != CLIENT_OPEN || c->nreqs > 0 || c->waiting || c->upload != NULL;
+/* Something of a request has arrived, and we do read this client. */
+static bool is_halfway(const struct client *c) {
+    return !is_excused(c) && c->stream.tail != NULL && !stream_paused(&c->stream);
 }
 
 /* Why it is to be closed; NONE: it is not. */
@@ -29,18 +29,18 @@ static enum reason look(struct client *c, bool note) {
     const struct conf_pool *conf = c->pool->conf;
     bool halfway = is_halfway(c), was = c->halfway;
     if (note) {
-        c->halfway = halfway && !is_free(c);
+        c->halfway = halfway;
+        if (halfway && was && c->read_at < client_clock(c->pool->patience.looked_at)) {
+            return REASON_HALF_REQUEST; /* the same one as the last time */
+        }
     }
-    if (is_free(c)) {
+    if (is_excused(c)) {
         return REASON_NONE;
     }
-    if (note && halfway && was && c->read_at < client_clock(c->pool->patience.looked_at)) {
-        return REASON_HALF_REQUEST; /* the same one as the last time */
+    if (c->last == NULL) {
+        return is_older(c, c->since, conf->client_first_timeout) ? REASON_NO_REQUEST : REASON_NONE;
     }
-    if (c->last == NULL && is_older(c, c->since, conf->client_first_timeout)) {
-        return REASON_NO_REQUEST;
-    }
-    bool idle = c->last != NULL && !halfway && c->sub == NULL;
+    bool idle = !halfway && c->sub == NULL;
     return idle && is_older(c, c->read_at, conf->client_idle_timeout) ? REASON_IDLE_CLIENT : REASON_NONE;
 }
 

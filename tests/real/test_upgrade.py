@@ -11,7 +11,7 @@ from pymemcache.client.base import Client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from harness import (HOST, KVMUX, OK, PONG, MemcachedServer, Proxy, Raw, RedisServer, _libc, array, bulk, free_port, mc_pool, redis_pool, resp,
+from harness import (HOST, KVMUX, OK, PONG, MemcachedServer, Process, Proxy, Raw, RedisServer, _libc, array, bulk, free_port, mc_pool, redis_pool, resp,
                      temp_dir, wait_until)
 from test_reload import Load, once, redis_step
 from tls_fixtures import Authority, connect
@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.kvmux_only, pytest.mark.not_direct]
 _libc.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: the successors of our children become our children
 
 
-class Adopted:
-    """As harness.Process, for a successor."""
+class Adopted(Process):
+    """A successor: no child of ours from the beginning."""
 
     def __init__(self, pid, out_path):
         self.pid, self.out_path, self.rc = pid, out_path, None
@@ -46,14 +46,6 @@ class Adopted:
     def wait(self, deadline=None):
         wait_until(lambda: not self.alive(), "process %d to end" % self.pid, deadline)
         return self.rc
-
-    def kill9(self):
-        self.signal(signal.SIGKILL)
-        return self.wait()
-
-    def output(self):
-        with open(self.out_path, "rb") as f:
-            return f.read().decode("utf-8", "replace")
 
 
 def pids(px):

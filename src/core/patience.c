@@ -40,7 +40,7 @@ static enum reason look(struct client *c, bool note) {
     if (c->last == NULL) {
         return is_older(c, c->since, conf->client_first_timeout) ? REASON_NO_REQUEST : REASON_NONE;
     }
-    bool idle = !halfway && c->sub == NULL;
+    bool idle = !halfway && !c->session.listening;
     return idle && is_older(c, c->read_at, conf->client_idle_timeout) ? REASON_IDLE_CLIENT : REASON_NONE;
 }
 

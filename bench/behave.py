@@ -188,6 +188,7 @@ ROWS = {
                   against_direct=True, peak_mb=64),
     "many": dict(text="64 pools of 64 servers, 10,000 clients", run=cost.many),
     "workers": dict(text="2 workers against 1, on 2 cores with the load beside them", run=cost.workers),
+    "workers-held": dict(text="the same, each worker held to a fifth of a core", run=cost.workers_held),
     "growth": dict(text="instructions a request with more pools, servers, clients, requests (needs valgrind)", run=cost.growth),
     "locks": dict(text="instructions with a lock in the data path (needs valgrind and objdump)", run=cost.locks),
 }

@@ -229,6 +229,33 @@ class Load:
         return r
 
 
+@contextlib.contextmanager
+def hold_workers(pid, share=0.2, period=5000):
+    """Each worker of kvmux may use `share` of a CPU in every `period` microseconds: cgroups v1, each in a group of its own, as root."""
+    top, groups = "/sys/fs/cgroup/cpu", []
+    if not os.access(top + "/cpu.shares", os.W_OK):
+        raise RuntimeError("needs the cpu controller of cgroups v1")
+    try:
+        for tid in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/comm" % (pid, tid)) as f:
+                if not f.read().startswith("worker-"):
+                    continue
+            groups.append("%s/kvmux-bench-%s" % (top, tid))
+            os.mkdir(groups[-1])
+            for name, value in (("cpu.cfs_period_us", period), ("cpu.cfs_quota_us", int(share * period)), ("tasks", tid)):
+                with open("%s/%s" % (groups[-1], name), "w") as f:
+                    f.write(str(value))
+        yield
+    finally:
+        for g in groups:
+            with contextlib.suppress(OSError):  # without its thread it would be gone
+                with open(g + "/tasks") as f, open(top + "/tasks", "w") as out:
+                    for tid in f.read().split():
+                        out.write(tid)
+                        out.flush()
+                os.rmdir(g)
+
+
 class Lab:
     def __init__(self, build):
         self.build = build

@@ -106,13 +106,14 @@ void client_finish(struct client *c, enum reason why) {
 
 /* Answers a broken frame, after everything that came before it, and closes. */
 static void client_refuse(struct client *c, const struct msg *m) {
-    metric_add(&c->pool->stats.v[POOL_protocol_errors], 1);
+    bool over = (m->flags & MSG_OVER) != 0;
+    metric_add(&c->pool->stats.v[over ? POOL_client_over_limit : POOL_protocol_errors], 1);
     struct req *r = req_new(c->pool, NULL, c);
     c->nreqs++;
     queue_push(&c->fifo, &r->client_link);
     rope_add_copy(&r->bytes, &c->stage, slice(m->answer, m->answer_len));
     req_done(r);
-    client_finish(c, REASON_BAD_REQUEST);
+    client_finish(c, over ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
 }
 
 /* It sent its FIN behind more than is read while a command of it waits: it is gone, and the server shall give it nothing. */
@@ -166,6 +167,8 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     }
     m->rules = c->pool->conf->rules;
     m->learned = c->pool->learned;
+    m->max_bytes = (size_t)c->pool->conf->client_request_limit;
+    m->max_args = (uint32_t)c->pool->conf->client_max_arguments;
     if (UNLIKELY(c->front == NULL) && in.n > 0) {
         const struct proto *front = c->pool->front;
         c->front = front->other != NULL && in.p[0] == front->other_byte ? front->other : front;
@@ -489,15 +492,28 @@ void client_drain(struct client *c, enum reason why) {
     client_finish(c, why);
 }
 
+/* Somebody did what an operator may want to know. */
+static bool is_news(enum reason why) {
+    switch (why) {
+    case REASON_SLOW_READER:
+    case REASON_SLOW_SENDER:
+    case REASON_CUT_SHORT:
+    case REASON_MEMORY_LIMIT:
+    case REASON_BAD_REQUEST:
+    case REASON_TOO_LARGE:
+    case REASON_REMOVED:
+    case REASON_NO_REQUEST:
+    case REASON_HALF_REQUEST: return true;
+    default: return false;
+    }
+}
+
 static void client_log(const struct client *c, enum reason why) {
     struct worker *w = worker_of(c);
-    if (why == REASON_SLOW_READER || why == REASON_CUT_SHORT || why == REASON_MEMORY_LIMIT || why == REASON_BAD_REQUEST ||
-        why == REASON_REMOVED || why == REASON_SLOW_SENDER || why == REASON_NO_REQUEST || why == REASON_HALF_REQUEST) {
-        if (log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
-            char peer[ADDR_TEXT_MAX];
-            log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",
-                     c->pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_words(why), c->nreqs, c->bytes);
-        }
+    if (is_news(why) && log_pass(&w->log_limit, worker_now(w), 1000000, 10)) {
+        char peer[ADDR_TEXT_MAX];
+        log_line(LOG_WARN, "client_closed pool=%s client=%s reason=\"%s\" waiting_requests=%u waiting_bytes=%zu",
+                 c->pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_words(why), c->nreqs, c->bytes);
     }
 }
 

@@ -28,6 +28,13 @@ static enum parse_rc bad(struct parser *p, struct msg *m, const char *text) {
     return PARSE_BAD;
 }
 
+/* More of something than a request may have. What follows a data block that nobody takes would be read as lines: so this is good-bye, too. */
+static enum parse_rc over(struct parser *p, struct msg *m, const char *text) {
+    bad(p, m, text);
+    m->flags |= MSG_OVER;
+    return PARSE_BAD;
+}
+
 static void msg_clear(struct msg *m) {
     m->cmd = NULL;
     m->flags = 0;
@@ -59,6 +66,9 @@ static enum parse_rc line_find(struct parser *p, struct slice in, struct msg *m)
     size_t n = nl != NULL ? (size_t)(nl - in.p) : in.n;
     if (UNLIKELY(n > MC_LINE_MAX) && (n > MC_GET_LINE_MAX || !line_is_get(in))) {
         return bad(p, m, "CLIENT_ERROR line too long");
+    }
+    if (UNLIKELY(n > m->max_bytes)) {
+        return over(p, m, "CLIENT_ERROR line too long (client_request_limit)");
     }
     p->pos = nl != NULL ? n + 1 : n;
     return nl != NULL ? PARSE_DONE : PARSE_MORE;
@@ -366,7 +376,13 @@ enum parse_rc mc_parse_req(struct parser *p, struct slice in, struct msg *m) {
     size_t line = p->pos; /* with its '\n'; read a second time only when its data block came later */
     m->base = in.p;
     line_split(m, in.p, line);
+    if (UNLIKELY(m->nargs > m->max_args)) {
+        return over(p, m, "CLIENT_ERROR too many arguments (client_max_arguments)");
+    }
     size_t data = line_read(m, line);
+    if (UNLIKELY(line + data > m->max_bytes)) {
+        return over(p, m, "SERVER_ERROR object too large for cache (client_request_limit)");
+    }
     if (in.n - line < data) {
         return more(p, in, m, line, data);
     }

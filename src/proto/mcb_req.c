@@ -137,6 +137,10 @@ enum parse_rc mcb_parse_req(struct parser *p, struct slice in, struct msg *m) {
         m->raw = slice(in.p, MCB_HEAD);
         return PARSE_DONE;
     }
+    if (MCB_HEAD + (size_t)h.nbody > m->max_bytes) {
+        m->flags = MSG_OVER;
+        return bad(m, &h, MCB_TOO_LARGE, "Too large (client_request_limit)");
+    }
     if (in.n - MCB_HEAD < h.nbody) {
         m->need = MCB_HEAD + (uint64_t)h.nbody;
         return PARSE_MORE;

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 
 void msg_init(struct msg *m) {
-    *m = (struct msg){.args_cap = 64};
+    *m = (struct msg){.args_cap = 64, .max_bytes = REQUEST_BYTES_MAX, .max_args = REQUEST_ARGS_MAX};
     m->args = mem_alloc(m->args_cap * sizeof *m->args);
 }
 

@@ -138,15 +138,23 @@ enum {
     MSG_QUIET = 1u << 3,   /* the client does not want the replies that rsp.quiet_ok marks; the server sends them all the same */
     MSG_SCRIPT = 1u << 4,  /* about a script: CMD_BODY, CMD_DIGEST or CMD_FORGETS says what */
     MSG_OTHER_DB = 1u << 5, /* names databases by their numbers: those of the servers and of the clients must be the same */
+    MSG_OVER = 1u << 6,    /* after BAD: because it has more than max_bytes or max_args */
 };
 
 #define SCRIPT_DIGEST 20 /* bytes */
 
 /* One parsed request. Belongs to the worker and is used again for each request; valid until the next parse. */
+/* Redis takes so many arguments, memcached fewer; offsets inside a message have 32 bits. */
+#define REQUEST_ARGS_MAX 1048576u
+#define REQUEST_BYTES_MAX (UINT32_MAX - 1)
+
 struct msg {
     /* Set by whoever parses: what counts beside the codec's own table. NULL: nothing. */
     const struct rules *rules;  /* of the configuration (rules.h) */
     const struct book *learned; /* of the servers (learn.h) */
+    /* So much one request may have: of bytes, and of arguments with its name. msg_init sets what codecs bear at most. */
+    size_t max_bytes;
+    uint32_t max_args;
     const struct cmd *cmd; /* never NULL after DONE */
     enum route route;      /* the row's, or REPLY / SKIP as decided for this request */
     uint32_t flags;

@@ -44,10 +44,10 @@ enum resp_keys {
 #define RESP_ROW (RESP_COMMANDS + 1) /* cmd.id of rows that are not in our table */
 
 /* Limits of a request, as Redis has them. */
-#define RESP_ARGS_MAX 1048576u
+#define RESP_ARGS_MAX REQUEST_ARGS_MAX
 #define RESP_BULK_MAX 536870912u
 #define RESP_LINE_MAX 65536u         /* of an inline command, and of a count that never ends */
-#define RESP_FRAME_MAX (UINT32_MAX - 1) /* offsets inside a message have 32 bits */
+#define RESP_FRAME_MAX REQUEST_BYTES_MAX
 
 extern const struct cmd resp_cmds[RESP_COMMANDS];
 

@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) bool collect(struct slice in, struc
     const uint8_t *end = in.p + in.n;
     uint32_t count, len;
     const uint8_t *p = resp_take_number(in.p + 1, end, &count);
-    if (UNLIKELY(p == NULL || count - 1 >= RESP_ARGS_MAX)) {
+    if (UNLIKELY(p == NULL || count - 1 >= m->max_args)) {
         return false;
     }
     struct arg *args = m->args;
@@ -66,6 +66,12 @@ static enum parse_rc bad(struct parser *ps, struct slice in, struct msg *m, cons
     m->nargs = 0;
     resp_answer(m, "ERR Protocol error: %s", what);
     return PARSE_BAD;
+}
+
+/* A whole frame that has more of something than it may. */
+static enum parse_rc over(struct parser *ps, struct slice in, struct msg *m, const char *what) {
+    m->flags |= MSG_OVER;
+    return bad(ps, in, m, what);
 }
 
 static enum parse_rc skip(struct parser *ps, struct slice in, struct msg *m, size_t n) {
@@ -117,6 +123,9 @@ static enum parse_rc scan_count(struct parser *ps, struct slice in, struct msg *
     if (!resp_int(line, &n) || n > RESP_ARGS_MAX) {
         return bad(ps, in, m, "invalid multibulk length");
     }
+    if (n > m->max_args) {
+        return over(ps, in, m, "request has more arguments than client_max_arguments");
+    }
     ps->pos = line.n + 3;
     if (n <= 0) {
         return skip(ps, in, m, ps->pos);
@@ -146,8 +155,8 @@ static enum parse_rc scan_head(struct parser *ps, struct slice in, struct msg *m
         return bad(ps, in, m, "invalid bulk length");
     }
     ps->pos += line.n + 3 + (size_t)n + 2; /* the end of the payload, which may lie ahead */
-    if (ps->pos + passed(ps) > RESP_FRAME_MAX) {
-        return bad(ps, in, m, "request is larger than 4 GiB");
+    if (ps->pos + passed(ps) > m->max_bytes) {
+        return over(ps, in, m, "request is larger than client_request_limit");
     }
     ps->phase = PHASE_BODY;
     return PARSE_DONE;
@@ -194,6 +203,10 @@ static enum parse_rc parse_inline(struct parser *ps, struct slice in, struct msg
     }
     if (m->nargs == 0) {
         return skip(ps, in, m, n);
+    }
+    if (n > m->max_bytes || m->nargs > m->max_args) {
+        return over(ps, in, m, n > m->max_bytes ? "request is larger than client_request_limit"
+                                                : "request has more arguments than client_max_arguments");
     }
     *ps = (struct parser){0};
     m->raw = slice(in.p, n);
@@ -292,8 +305,8 @@ static __attribute__((noinline)) enum parse_rc parse_slowly(struct parser *ps, s
 
 enum parse_rc resp_parse_req(struct parser *ps, struct slice in, struct msg *m) {
     reset(m);
-    /* in what is not longer than an argument may be, none is longer */
-    if (LIKELY(ps->phase == PHASE_START && in.n > 0 && in.p[0] == '*' && collect(slice(in.p, min_size(in.n, RESP_BULK_MAX)), m))) {
+    /* in what is not longer than an argument and a request may be, none is longer */
+    if (LIKELY(ps->phase == PHASE_START && in.n > 0 && in.p[0] == '*' && collect(slice(in.p, min_size(min_size(in.n, RESP_BULK_MAX), m->max_bytes)), m))) {
         resp_judge(m);
         return PARSE_DONE;
     }

@@ -230,7 +230,7 @@ static void test_pass_every_cut(void **state) {
     }
 }
 
-/* A request may not be larger than 4 GiB, however little of it is ever shown at a time. */
+/* A request may not be larger than client_request_limit, which is 4 GiB at most, however little of it is ever shown at a time. */
 static void test_pass_limit(void **state) {
     struct msg m;
     struct parser ps = {0};
@@ -245,7 +245,7 @@ static void test_pass_limit(void **state) {
         assert_int_equal(m.pass, strlen(next) + 536870912);
     }
     assert_int_equal(proto_resp.parse_req(&ps, slice_str(next), &m), PARSE_BAD);
-    assert_slice(slice(m.answer, m.answer_len), P_ERR "request is larger than 4 GiB\r\n");
+    assert_slice(slice(m.answer, m.answer_len), P_ERR "request is larger than client_request_limit\r\n");
     msg_fini(&m);
 }
 

@@ -87,7 +87,7 @@ static void stats_port_on_accept(struct listener *l, int fd) {
     timer_init(&r->timer, reader_on_timer);
     list_push(&port->readers, &r->link);
     port->nreaders++;
-    stream_accept(l, fd, &r->stream, &reader_ops, false);
+    stream_accept(l, fd, &r->stream, &reader_ops, &(struct accept_opts){0});
     timer_set(c->loop, &r->timer, loop_now(c->loop) + READER_USEC);
     r->text = json_stats(c, &r->len);
     reader_send(r);

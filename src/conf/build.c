@@ -47,12 +47,6 @@ static void say_unknown(const struct build *b, const struct node *key, bool in_p
         problem_error(b->problems, place_of(key), "sentinels: is known, but not built yet; list the servers instead");
         return;
     }
-    if (key_by_name(other, key->text) >= 0) {
-        problem_error(b->problems, place_of(key), in_pool ? "\"%s\" is no key of a pool; it belongs into the section " SECTION ":"
-                                                          : "\"%s\" is a key of a pool; it does not belong into the section " SECTION ":",
-                      name);
-        return;
-    }
     struct near near;
     near_init(&near, key->text);
     try_table(&near, table);
@@ -62,6 +56,12 @@ static void say_unknown(const struct build *b, const struct node *key, bool in_p
         near_try(&near, "commands");
         near_try(&near, "deny_commands");
         near_try(&near, "users");
+    }
+    if (key_by_name(other, key->text) >= 0) {
+        problem_error(b->problems, place_of(key), in_pool ? "\"%s\" is no key of a pool; it belongs into the section " SECTION ":%s%s%s"
+                                                          : "\"%s\" is a key of a pool; it does not belong into the section " SECTION ":%s%s%s",
+                      name, near.best != NULL ? "; or did you mean \"" : "", near.best != NULL ? near.best : "", near.best != NULL ? "\"?" : "");
+        return;
     }
     if (near.best != NULL) {
         problem_error(b->problems, place_of(key), "unknown key \"%s\"; did you mean \"%s\"?", name, near.best);

@@ -7,6 +7,7 @@
 
 #include "base/slice.h"
 #include "io/addr.h"
+#include "io/network.h"
 #include "io/tls.h"
 #include "proto/proto.h"
 #include "route/ring.h"
@@ -53,6 +54,7 @@ struct conf_pem {
 #define CONF_STRING char *
 #define CONF_SECRET char *
 #define CONF_PATH char *
+#define CONF_NETWORKS struct networks *
 #define CONF_ENUM_HASH enum hash
 #define CONF_ENUM_DIST enum dist
 #define CONF_ENUM_FAILURE enum failure

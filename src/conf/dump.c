@@ -8,6 +8,15 @@ static void put_text(struct str *to, const char *text) {
     str_quote(to, slice_str(text));
 }
 
+static void put_networks(struct str *to, const struct networks *l) {
+    char text[NETWORK_TEXT_MAX];
+    for (uint32_t i = 0; i < l->n; i++) {
+        str_put(to, i == 0 ? "[" : ", ");
+        put_text(to, network_text(&l->v[i], text, sizeof text));
+    }
+    str_put(to, "]");
+}
+
 static void put_value(struct str *to, const struct key_row *row, const void *base) {
     const void *member = (const char *)base + row->offset;
     char text[64];
@@ -15,6 +24,8 @@ static void put_value(struct str *to, const struct key_row *row, const void *bas
         str_put(to, hidden);
     } else if (key_is_text(row)) {
         put_text(to, *(char *const *)member);
+    } else if (row->type == KEY_NETWORKS) {
+        put_networks(to, *(struct networks *const *)member);
     } else if (row->type == KEY_TAG) {
         str_quote(to, slice(((const struct conf_tag *)member)->bytes, 2));
     } else { /* numbers and words */
@@ -24,8 +35,10 @@ static void put_value(struct str *to, const struct key_row *row, const void *bas
 
 /* What was not given and has no default. */
 static bool is_unset(const struct key_row *row, const void *member) {
-    return key_is_text(row) ? *(char *const *)member == NULL
-                            : row->type == KEY_TAG && !((const struct conf_tag *)member)->set;
+    if (key_is_text(row) || row->type == KEY_NETWORKS) {
+        return *(void *const *)member == NULL;
+    }
+    return row->type == KEY_TAG && !((const struct conf_tag *)member)->set;
 }
 
 static void put_keys(struct str *to, const struct key_table *t, const void *base) {

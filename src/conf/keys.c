@@ -81,6 +81,7 @@ const char *key_allowed(const struct key_row *row, char *to, size_t room) {
     case KEY_STRING:
     case KEY_SECRET: snprintf(to, room, "a text of at most %lld bytes, {file: PATH} or {env: NAME}", (long long)row->max); break;
     case KEY_PATH: snprintf(to, room, "the path of a file"); break;
+    case KEY_NETWORKS: snprintf(to, room, "a list of addresses, networks (10.0.0.0/8, \"2001:db8::/32\") and the word unix"); break;
     case KEY_TAG: snprintf(to, room, "exactly two bytes, for example \"{}\" in quotes"); break;
     default: { /* an enum */
         size_t n = 0;
@@ -188,7 +189,9 @@ void key_set(const struct key_row *row, void *base, const struct node *value, st
     void *member = (char *)base + row->offset;
     struct place at = {value->line, value->column};
     char allowed[256];
-    if (value->kind == NODE_MAP && key_is_text(row) && value->n > 0) {
+    if (row->type == KEY_NETWORKS) {
+        key_set_networks(row, member, value, ps);
+    } else if (value->kind == NODE_MAP && key_is_text(row) && value->n > 0) {
         char *secret = secret_read(row->name, value, (size_t)row->max, ps);
         if (secret != NULL) {
             *(char **)member = secret;
@@ -217,7 +220,7 @@ void keys_init(const struct key_table *t, void *base) {
 
 void keys_fini(const struct key_table *t, void *base) {
     for (uint32_t i = 0; i < t->n; i++) {
-        if (key_is_text(&t->rows[i])) {
+        if (key_is_text(&t->rows[i]) || t->rows[i].type == KEY_NETWORKS) { /* one allocation each */
             char **member = (char **)(void *)((char *)base + t->rows[i].offset);
             mem_free(*member);
             *member = NULL;

@@ -13,6 +13,7 @@ enum key_type {
     KEY_SECRET, /* a string that is never shown */
     KEY_PATH,
     KEY_TAG,
+    KEY_NETWORKS, /* a list */
     KEY_ENUM_HASH,
     KEY_ENUM_DIST,
     KEY_ENUM_FAILURE,
@@ -65,6 +66,12 @@ void key_copy(const struct key_row *, void *to, const void *from);
 const char *key_text(const struct key_row *, const void *base, char *to, size_t room);
 /* Sets a member from its node; tells problems instead if the value is not allowed. */
 void key_set(const struct key_row *, void *base, const struct node *value, struct conf_problems *);
+
+/* networks.c: the same for a list of networks, or a single one. */
+void key_set_networks(const struct key_row *, struct networks **, const struct node *value, struct conf_problems *);
+bool networks_same(const struct networks *, const struct networks *);
+struct networks *networks_copy(const struct networks *);
+const char *networks_text(const struct networks *, char *to, size_t room); /* "10.0.0.0/8, unix"; returns `to` */
 
 /* A number between min and max from digits; false after telling the problem. */
 bool key_number(const char *key, const struct node *value, int64_t min, int64_t max, const char *unit,

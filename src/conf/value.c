@@ -12,6 +12,10 @@ static const char *text_of(const struct key_row *row, const void *base) {
     return *(char *const *)member_of(row, base);
 }
 
+static const struct networks *networks_of(const struct key_row *row, const void *base) {
+    return *(struct networks *const *)member_of(row, base);
+}
+
 static size_t size_of(enum key_type type) {
     switch (type) {
     case KEY_INT:
@@ -28,6 +32,9 @@ bool key_same(const struct key_row *row, const void *a, const void *b) {
         const char *x = text_of(row, a), *y = text_of(row, b);
         return x == NULL || y == NULL ? x == y : strcmp(x, y) == 0;
     }
+    if (row->type == KEY_NETWORKS) {
+        return networks_same(networks_of(row, a), networks_of(row, b));
+    }
     return memcmp(member_of(row, a), member_of(row, b), size_of(row->type)) == 0;
 }
 
@@ -37,6 +44,9 @@ void key_copy(const struct key_row *row, void *to, const void *from) {
         const char *text = text_of(row, from);
         mem_free(*(char **)member);
         *(char **)member = text != NULL ? mem_strdup(text) : NULL;
+    } else if (row->type == KEY_NETWORKS) {
+        mem_free(*(struct networks **)member);
+        *(struct networks **)member = networks_copy(networks_of(row, from));
     } else {
         memcpy(member, member_of(row, from), size_of(row->type));
     }
@@ -54,6 +64,7 @@ const char *key_text(const struct key_row *row, const void *base, char *to, size
     case KEY_PATH:
     case KEY_STRING: snprintf(to, room, "%s", text_of(row, base) != NULL ? text_of(row, base) : "not set"); break;
     case KEY_SECRET: snprintf(to, room, "%s", text_of(row, base) != NULL ? "hidden" : "not set"); break;
+    case KEY_NETWORKS: networks_text(networks_of(row, base), to, room); break;
     case KEY_TAG: snprintf(to, room, tag->set ? "%c%c" : "not set", tag->bytes[0], tag->bytes[1]); break;
     default: /* an enum: as large as an int, whichever it is */
         memcpy(&i, member, sizeof i);

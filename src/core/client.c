@@ -404,7 +404,50 @@ static void client_on_hup(struct stream *s) {
     client_left(CONTAINER_OF(s, struct client, stream));
 }
 
+/* Says why and closes. It counts as refused, not as a client that came and went. */
+static void client_turn_away(struct client *c, enum reason why, enum pool_metric counts) {
+    struct pool *pool = c->pool;
+    struct req *r = req_new(pool, NULL, c);
+    c->nreqs++;
+    queue_push(&c->fifo, &r->client_link);
+    struct out out = {&r->bytes, &c->stage};
+    pool->front->error(why, NULL, 0, &out);
+    req_done(r);
+    client_finish(c, why);
+    c->refused = true; /* while it lingers it must not keep others out */
+    __atomic_sub_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
+    metric_add(&pool->stats.v[counts], 1);
+    if (log_pass(&pool->refused_log, worker_now(pool->worker), 1000000, 5)) {
+        char peer[ADDR_TEXT_MAX];
+        log_line(LOG_WARN, "client_refused pool=%s client=%s reason=\"%s\"", pool->conf->name,
+                 stream_peer(&c->stream, peer, sizeof peer), reason_words(why));
+    }
+    if (!stream_plain(&c->stream)) {
+        client_break(c, why); /* a handshake only to say so would be what costs most */
+    }
+}
+
+/* `from`: NULL for a load balancer that speaks for itself. */
+static void client_admit(struct client *c, const struct addr *from) {
+    const struct networks *allow = c->pool->conf->allow;
+    if (allow != NULL && from != NULL && !addr_is_unix(from) && !networks_have(allow, from)) {
+        client_turn_away(c, REASON_STRANGER, POOL_client_strangers);
+    } else {
+        c->accepted = true;
+        metric_add(&c->pool->stats.v[POOL_client_accepted], 1);
+    }
+}
+
+/* A load balancer has said who it is. */
+static void client_on_connect(struct stream *s) {
+    struct client *c = CONTAINER_OF(s, struct client, stream);
+    if (c->state == CLIENT_OPEN) {
+        client_admit(c, stream_proxied(s));
+    }
+}
+
 static const struct stream_ops client_ops = {
+    .on_connect = client_on_connect,
     .on_recv = client_on_recv,
     .on_eof = client_on_eof,
     .on_hup = client_on_hup,
@@ -412,30 +455,6 @@ static const struct stream_ops client_ops = {
     .on_error = client_on_error,
     .on_bytes = upload_on_bytes,
 };
-
-/* Says why and closes. It counts as refused, not as a client that came and went. */
-static void client_turn_away(struct client *c) {
-    struct pool *pool = c->pool;
-    struct req *r = req_new(pool, NULL, c);
-    c->nreqs++;
-    queue_push(&c->fifo, &r->client_link);
-    struct out out = {&r->bytes, &c->stage};
-    pool->front->error(REASON_MAX_CLIENTS, NULL, 0, &out);
-    req_done(r);
-    client_finish(c, REASON_MAX_CLIENTS);
-    c->refused = true; /* while it lingers it must not keep others out */
-    __atomic_sub_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
-    metric_add(&pool->stats.v[POOL_client_refused], 1);
-    if (log_pass(&pool->refused_log, worker_now(pool->worker), 1000000, 5)) {
-        char peer[ADDR_TEXT_MAX];
-        log_line(LOG_WARN, "client_refused pool=%s client=%s reason=\"%s\" limit=client_connections:%lld",
-                 pool->conf->name, stream_peer(&c->stream, peer, sizeof peer), reason_words(REASON_MAX_CLIENTS),
-                 (long long)pool->conf->client_connections);
-    }
-    if (!stream_plain(&c->stream)) {
-        client_break(c, REASON_MAX_CLIENTS); /* a handshake only to say so would be what costs most */
-    }
-}
 
 uint32_t client_nth(const struct client *c) {
     return (uint32_t)((c->session.id - 1) / worker_of(c)->opts.shared->workers);
@@ -459,19 +478,22 @@ static struct client *client_begin(struct pool *pool) {
 
 void client_accept(struct pool *pool, struct listener *listener, int fd) {
     struct worker *w = pool->worker;
+    const struct conf_pool *conf = pool->conf;
+    const struct addr *from = listener_peer(listener);
+    struct accept_opts opts = {.keepalive = conf->tcpkeepalive, .proxied = networks_have(conf->proxy_from, from)};
     struct client *c = client_begin(pool);
     c->since = c->read_at = client_clock(worker_now(w));
     c->session = (struct session){
-        .authed = !conf_must_log_in(pool->conf),
-        .db = (uint32_t)pool->conf->redis_db,
+        .authed = !conf_must_log_in(conf),
+        .db = (uint32_t)conf->redis_db,
         .id = (w->opts.shared->first_client + w->next_client++ * w->opts.shared->workers + w->opts.index + 1) & (UINT64_MAX >> 8),
     };
-    stream_accept(listener, fd, &c->stream, &client_ops, pool->conf->tcpkeepalive);
+    stream_accept(listener, fd, &c->stream, &client_ops, &opts);
     uint32_t now = __atomic_add_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
-    if (pool->conf->client_connections > 0 && now > (uint64_t)pool->conf->client_connections) {
-        client_turn_away(c);
-    } else {
-        metric_add(&pool->stats.v[POOL_client_accepted], 1);
+    if (conf->client_connections > 0 && now > (uint64_t)conf->client_connections) {
+        client_turn_away(c, REASON_MAX_CLIENTS, POOL_client_refused);
+    } else if (!opts.proxied) {
+        client_admit(c, from);
     }
 }
 
@@ -480,6 +502,7 @@ struct client *client_adopt(struct pool *pool, int fd, const struct session *ses
     c->session = *session;
     stream_adopt(pool->worker->loop, fd, &c->stream, &client_ops, unread);
     __atomic_add_fetch(pool->nclients, 1, __ATOMIC_RELAXED);
+    c->accepted = true;
     metric_add(&pool->stats.v[POOL_client_accepted], 1);
     return c;
 }
@@ -500,6 +523,7 @@ static bool is_news(enum reason why) {
     case REASON_CUT_SHORT:
     case REASON_MEMORY_LIMIT:
     case REASON_BAD_REQUEST:
+    case REASON_PROXY:
     case REASON_TOO_LARGE:
     case REASON_REMOVED:
     case REASON_NO_REQUEST:
@@ -546,7 +570,7 @@ void client_close(struct client *c, enum reason why) {
     session_texts_free(&c->session);
     txn_free(&c->txn);
     bool clean = reason_bucket(why) == REASON_BUCKET_EOF;
-    if (!c->refused) {
+    if (c->accepted && !c->refused) {
         metric_add(&c->pool->stats.v[clean ? POOL_client_eof : POOL_client_err], 1);
     }
     if (!c->refused) {

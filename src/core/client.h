@@ -47,7 +47,8 @@ struct client {
     bool woken : 1;
     bool blocked : 1; /* the socket is full: on_room follows */
     bool eof : 1;     /* the peer's FIN was seen */
-    bool refused : 1; /* turned away: one too many */
+    bool accepted : 1; /* counted so: its end is counted, too */
+    bool refused : 1; /* turned away: one too many, or a stranger */
     bool waiting : 1; /* is not read until a request of it ends: greet.h, txn.h, lease.h, upload.h, subscriber.h, survey.h */
     bool unread : 1;  /* bytes came meanwhile */
     bool parked : 1;  /* a request of it waits on connections apart, perhaps for ever (apart.h) */

@@ -39,6 +39,7 @@ static struct slice text(const char *s) {
 static struct mail_client *passport_make(const struct client *c) {
     const struct session *s = &c->session;
     const struct buf *tail = c->stream.tail;
+    const struct addr *from = stream_proxied(&c->stream);
     const struct slice parts[PASSPORT_PARTS] = {
         [PASSPORT_POOL] = text(c->pool->conf->name),
         [PASSPORT_FRONT] = text(c->front != NULL ? c->front->name : NULL),
@@ -46,6 +47,7 @@ static struct mail_client *passport_make(const struct client *c) {
         [PASSPORT_NAME] = text(s->texts[SESSION_NAME]),
         [PASSPORT_LIB] = text(s->texts[SESSION_LIB]),
         [PASSPORT_LAST] = text(c->last != NULL ? c->last->name : NULL),
+        [PASSPORT_FROM] = from != NULL ? slice(from, sizeof *from) : slice("", 0),
         [PASSPORT_UNREAD] = tail != NULL ? slice(tail->data, tail->len) : slice("", 0),
     };
     size_t n = 0;
@@ -183,6 +185,11 @@ void worker_take_client(struct worker *w, const struct mail_client *m) {
         .texts = {[SESSION_NAME] = text_of(m, PASSPORT_NAME), [SESSION_LIB] = text_of(m, PASSPORT_LIB)},
     };
     struct client *c = client_adopt(pool, m->fd, &session, part(m, PASSPORT_UNREAD));
+    struct addr from;
+    if (part(m, PASSPORT_FROM).n == sizeof from) {
+        memcpy(&from, part(m, PASSPORT_FROM).p, sizeof from);
+        stream_comes_from(&c->stream, &from);
+    }
     c->front = front;
     c->wrote = p->wrote;
     c->since = p->since;

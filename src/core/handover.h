@@ -10,12 +10,12 @@
 
 struct worker;
 
-#define PASSPORT_VERSION 1 /* of struct passport: both processes must have the same */
+#define PASSPORT_VERSION 2 /* of struct passport: both processes must have the same */
 /* Of a client that goes; of what it sent and was not looked at yet: so much fits one record (main/link.h). */
 #define PASSPORT_MAX (160u << 10)
 
 enum { PASSPORT_POOL, PASSPORT_FRONT /* codec; "": it has not said a byte */, PASSPORT_USER /* "": the pool's own */, PASSPORT_NAME,
-       PASSPORT_LIB, PASSPORT_LAST /* its last request */, PASSPORT_UNREAD, PASSPORT_PARTS };
+       PASSPORT_LIB, PASSPORT_LAST /* its last request */, PASSPORT_FROM /* a struct addr; "": it came by itself */, PASSPORT_UNREAD, PASSPORT_PARTS };
 
 struct passport {
     uint64_t id;

@@ -4,11 +4,12 @@
 #include <unistd.h>
 
 int stream_detach(struct stream *s) {
-    const unsigned busy = STREAM_EOF | STREAM_SHORT | STREAM_FAILED | STREAM_ERROR | STREAM_OVER | STREAM_MOVES;
+    const unsigned busy = STREAM_EOF | STREAM_SHORT | STREAM_FAILED | STREAM_ERROR | STREAM_OVER | STREAM_MOVES | STREAM_HEADER;
     if (s->state != STREAM_OPEN || (s->flags & busy) || !stream_plain(s)) {
         return -1;
     }
     int fd = s->fd;
+    proxied_end(s);
     backend_unwatch(s->loop->backend, fd); /* closing it would not do: the other program has it open */
     s->state = STREAM_CLOSED;
     s->flags = 0;

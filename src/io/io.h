@@ -57,6 +57,7 @@ struct stream_ops {
     size_t (*on_recv)(struct stream *, struct buf *b, struct slice in);
     /* The peer will send no more (FIN); everything it sent was shown before. Sending is still possible. */
     void (*on_eof)(struct stream *);
+    /* Connected; of one that was accepted: the load balancer's header was read, stream_address is the client's. */
     void (*on_connect)(struct stream *);
     /* There is room again after a short stream_send. */
     void (*on_room)(struct stream *);
@@ -122,8 +123,12 @@ static inline bool stream_plain(const struct stream *s) {
 int stream_detach(struct stream *);
 /* The other way round: takes a descriptor that was a stream's of another program. `unread` is shown first. */
 void stream_adopt(struct loop *, int fd, struct stream *, const struct stream_ops *, struct slice unread);
-/* "ip:port" or the path of the peer, for logs: costs a system call. Returns `to`. */
+/* "ip:port" or the path of the peer, for logs: costs a system call. Behind a load balancer: of whom its header says. Returns `to`. */
 const char *stream_peer(const struct stream *, char *to, size_t room);
+/* Of one that was adopted: it is a client behind a load balancer. */
+void stream_comes_from(struct stream *, const struct addr *);
+/* The address that a load balancer's header gave; NULL: there was none. Borrowed until the stream is closed. */
+const struct addr *stream_proxied(const struct stream *);
 /* The same of our end. */
 const char *stream_here(const struct stream *, char *to, size_t room);
 
@@ -177,13 +182,20 @@ struct listener {
     struct tls_ctx *tls; /* clients speak TLS (tls.h): for those who come from now on; the owner's reference; NULL: plain */
     int fd_limit;       /* io's own: RLIMIT_NOFILE */
     int fd_offered;     /* io's own: what on_accept may take */
+    struct addr peer;   /* io's own: of that */
     struct timer again; /* io's own */
 };
 void listener_start(struct loop *, struct listener *, const struct listener_ops *, int fd);
 void listener_close(struct listener *); /* closes the descriptor too */
-void stream_accept(struct listener *, int fd, struct stream *, const struct stream_ops *, bool keepalive);
+struct accept_opts {
+    bool keepalive;
+    bool proxied; /* the first bytes say who the client is (proxy2.h): on_connect follows, or on_error; nothing else before */
+};
+void stream_accept(struct listener *, int fd, struct stream *, const struct stream_ops *, const struct accept_opts *);
+/* Inside on_accept: who is at the other end. */
+const struct addr *listener_peer(const struct listener *);
 /* The same for who does without a stream, such as a library with sockets of its own: the descriptor is the caller's now.
- * `peer`: whose it is; len 0 when that is not known. */
+ * `peer`: whose it is. */
 void listener_take(struct listener *, int fd, struct addr *peer);
 void listener_hang_up(int fd); /* a descriptor that was taken: its owner sees the connection end */
 

@@ -36,6 +36,8 @@ struct loop {
     int64_t now;
     struct list ready_streams; /* with work left over from this turn */
     struct tls_loop *tls;      /* NULL: no stream speaks it yet */
+    struct proxied **proxied;  /* by descriptor: who is behind a load balancer (proxied.c); NULL: nobody */
+    uint32_t nproxied;         /* places in it */
     resolver_fn *resolver_fn;  /* of the one resolver of this loop */
     void *resolver_ctx;
 };
@@ -54,6 +56,7 @@ enum {
     STREAM_MOVES = 1u << 9,    /* on_bytes instead of receiving */
     STREAM_TLS = 1u << 10,
     STREAM_HANDSHAKE = 1u << 11, /* TLS: neither on_connect nor anything else yet */
+    STREAM_HEADER = 1u << 12,    /* a load balancer's header is read before anything else, a handshake too */
 };
 
 enum reason reason_of_errno(int err);
@@ -69,6 +72,11 @@ void stream_owe_error(struct stream *, enum reason); /* on_error from the next t
 bool stream_offer(struct stream *); /* on_bytes, as often as it is due in this turn. False: closed meanwhile, or enough for this turn */
 void loop_pipe_init(struct loop *);
 void loop_pipe_fini(struct loop *);
+/* proxied.c */
+void proxied_begin(struct stream *);
+void proxied_on_ready(struct stream *, unsigned ready); /* while STREAM_HEADER */
+void proxied_end(const struct stream *); /* before the descriptor goes; fine for any stream */
+void proxied_free(struct loop *);
 /* tls.c: the same for streams that speak TLS, with STREAM_HANDSHAKE at first */
 void tls_accept(struct stream *, struct tls_ctx *);
 void tls_connect(struct stream *, struct tls_peer *); /* before the connection is made */

@@ -200,7 +200,8 @@ static void listener_pause(struct listener *l, int err) {
 
 void listener_on_ready(struct listener *l) {
     for (int i = 0; i < ACCEPTS_PER_TURN && l->fd >= 0; i++) {
-        int fd = sock_accept(l->fd);
+        l->peer.len = sizeof l->peer.sa;
+        int fd = sock_accept(l->fd, &l->peer);
         if (fd < 0) {
             int err = errno;
             if (err == ECONNABORTED || err == EINTR) {
@@ -228,10 +229,11 @@ void listener_on_ready(struct listener *l) {
 void listener_take(struct listener *l, int fd, struct addr *peer) {
     ASSERT(l->fd_offered == fd);
     l->fd_offered = -1;
-    *peer = (struct addr){.len = sizeof peer->sa};
-    if (getpeername(fd, (struct sockaddr *)(void *)&peer->sa, &peer->len) != 0) {
-        peer->len = 0;
-    }
+    *peer = l->peer;
+}
+
+const struct addr *listener_peer(const struct listener *l) {
+    return &l->peer;
 }
 
 void listener_hang_up(int fd) {

@@ -57,6 +57,7 @@ void loop_free(struct loop **lp) {
         ASSERT(list_empty(&loop->ready_streams));
         loop_pipe_fini(loop);
         tls_loop_free(loop);
+        proxied_free(loop);
         backend_free(&loop->backend);
         buf_unref(&loop->shared);
         mem_free(loop);

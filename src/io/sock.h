@@ -2,6 +2,8 @@
 #ifndef KVMUX_IO_SOCK_H
 #define KVMUX_IO_SOCK_H
 
+#include "io/addr.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -17,8 +19,8 @@
 static inline int sock_open(int family) {
     return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
-static inline int sock_accept(int fd) {
-    return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+static inline int sock_accept(int fd, struct addr *peer) {
+    return accept4(fd, (struct sockaddr *)(void *)&peer->sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 #else /* macOS */
 static inline int sock_prepare(int fd) {
@@ -31,8 +33,8 @@ static inline int sock_prepare(int fd) {
 static inline int sock_open(int family) {
     return sock_prepare(socket(family, SOCK_STREAM, 0));
 }
-static inline int sock_accept(int fd) {
-    return sock_prepare(accept(fd, NULL, NULL));
+static inline int sock_accept(int fd, struct addr *peer) {
+    return sock_prepare(accept(fd, (struct sockaddr *)(void *)&peer->sa, &peer->len));
 }
 #endif
 

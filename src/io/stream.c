@@ -320,9 +320,9 @@ void stream_run(struct stream *s) {
 }
 
 static __attribute__((noinline)) void stream_on_news(struct stream *s, unsigned ready) {
-    if (s->flags & (STREAM_OVER | STREAM_HANDSHAKE)) {
+    if (s->flags & (STREAM_OVER | STREAM_HEADER | STREAM_HANDSHAKE)) {
         if (!(s->flags & STREAM_OVER)) {
-            tls_on_ready(s, ready);
+            (s->flags & STREAM_HEADER) ? proxied_on_ready(s, ready) : tls_on_ready(s, ready);
         }
         return;
     }
@@ -368,7 +368,9 @@ void stream_on_left_over(struct stream *s) {
         return;
     }
     bool failed = (s->flags & STREAM_FAILED) != 0;
-    if (LIKELY(!(s->flags & STREAM_HANDSHAKE))) {
+    if (UNLIKELY(s->flags & STREAM_HEADER)) {
+        proxied_on_ready(s, 0);
+    } else if (LIKELY(!(s->flags & STREAM_HANDSHAKE))) {
         stream_run(s);
     }
     if (failed && s->state == STREAM_OPEN) {
@@ -419,12 +421,15 @@ enum reason stream_connect(struct loop *loop, struct stream *s, const struct str
     return REASON_NONE;
 }
 
-void stream_accept(struct listener *l, int fd, struct stream *s, const struct stream_ops *ops, bool keepalive) {
+void stream_accept(struct listener *l, int fd, struct stream *s, const struct stream_ops *ops, const struct accept_opts *opts) {
     ASSERT(l->fd_offered == fd);
     l->fd_offered = -1;
     stream_begin(s, l->loop, ops, fd, STREAM_OPEN);
-    if (keepalive) {
+    if (opts->keepalive) {
         set_keepalive(fd);
+    }
+    if (opts->proxied) {
+        proxied_begin(s);
     }
     if (l->tls != NULL) {
         tls_accept(s, l->tls);
@@ -504,6 +509,7 @@ void stream_close(struct stream *s) {
     s->flags = 0;
     list_remove(&s->ready);
     buf_unref(&s->tail);
+    proxied_end(s);
     close(s->fd);
     s->fd = -1;
 }
@@ -522,7 +528,11 @@ static const char *addr_or_unknown(bool failed, const struct addr *a, char *to, 
 }
 
 const char *stream_peer(const struct stream *s, char *to, size_t room) {
+    const struct addr *from = stream_proxied(s);
     struct addr a = {.len = sizeof a.sa};
+    if (from != NULL) {
+        return addr_text(from, to, room);
+    }
     bool failed = s->state == STREAM_CLOSED || getpeername(s->fd, (struct sockaddr *)(void *)&a.sa, &a.len) != 0;
     return addr_or_unknown(failed, &a, to, room);
 }

@@ -40,6 +40,10 @@ bool logfile_is_file(void) {
     return log_path != NULL || to_syslog;
 }
 
+int logfile_fd(void) {
+    return log_path != NULL ? log_fd : -1;
+}
+
 bool logfile_reopen(void) {
     if (log_path == NULL) {
         return true;

@@ -13,6 +13,7 @@
  * thread. */
 bool logfile_open(const struct args *);
 bool logfile_is_file(void); /* not standard error */
+int logfile_fd(void);       /* of a file; -1: standard error, or syslog */
 /* Opens the path anew (after it was renamed). False, and the old file stays in use: errno says why. */
 bool logfile_reopen(void);
 void logfile_close(void);

@@ -4,6 +4,7 @@
 #include "main/diff.h"
 #include "main/inherit.h"
 #include "main/logfile.h"
+#include "main/privileges.h"
 #include "main/problems.h"
 #include "main/run.h"
 #include "main/upgrade.h"
@@ -43,9 +44,14 @@ static void log_problems(const struct args *a, const struct conf_problems *ps) {
 }
 
 static int test(const struct args *a, const struct conf *conf, const struct conf_problems *ps) {
+    char why[256];
     problems_put(a->conf_file, ps);
-    fprintf(stderr, "%s: configuration file '%s' syntax is %s\n", a->program, a->conf_file, conf != NULL ? "ok" : "invalid");
-    return conf != NULL ? 0 : 1;
+    bool ok = conf != NULL && privileges_check(conf, why, sizeof why);
+    if (conf != NULL && !ok) {
+        fprintf(stderr, "%s: %s\n", a->conf_file, why);
+    }
+    fprintf(stderr, "%s: configuration file '%s' syntax is %s\n", a->program, a->conf_file, ok ? "ok" : "invalid");
+    return ok ? 0 : 1;
 }
 
 static int start(const struct args *a) {

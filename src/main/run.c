@@ -8,6 +8,7 @@
 #include "main/logfile.h"
 #include "main/notify.h"
 #include "main/pidfile.h"
+#include "main/privileges.h"
 #include "main/signals.h"
 #include "main/threads.h"
 #include "main/upgrade.h"
@@ -106,7 +107,7 @@ static bool boot(struct run *r, const struct conf_problems *warnings, char *why,
     r->workers = count_workers(r->args, r->conf);
     say_start(r, warnings);
     if (!find_stats(r, why, room) || !listeners_open(&r->listeners, r->conf, &r->stats, r->workers, why, room) ||
-        !admin_port_open(&r->admin, r->args, r->conf, &r->listeners, why, room)) {
+        !admin_port_open(&r->admin, r->args, r->conf, &r->listeners, why, room) || !privileges_drop(r->conf, why, room)) {
         return false;
     }
     static char hostname[256];

@@ -388,7 +388,8 @@ class Run:
         if name in self.clients:
             self.clients[name].end("close")
         pool = next((w for w in words[3:] if w in self.listens), next(iter(self.listens)))
-        self.clients[name] = Conn(socket.create_connection(("127.0.0.1", int(self.listens[pool])), DEADLINE))
+        source = (words[words.index("from") + 1], 0) if "from" in words else None
+        self.clients[name] = Conn(socket.create_connection(("127.0.0.1", int(self.listens[pool])), DEADLINE, source))
 
     def do_server(self, words):
         name, _, number = words[1].partition("#")

@@ -10,6 +10,10 @@ void stream_adopt(struct loop *loop, int fd, struct stream *s, const struct stre
     sim_fail("stream_adopt of a descriptor that nobody had");
 }
 
+void stream_comes_from(struct stream *s, const struct addr *from) {
+    sim_fail("stream_comes_from of a stream that was not adopted");
+}
+
 bool listen_adopt(int fd, struct addr *a) {
     return false;
 }

@@ -234,7 +234,39 @@ static void see_fin(struct sim_conn *c) {
     }
 }
 
+/* As io/proxied.c: a load balancer's header before anything else. False: there is no more for now. */
+static bool run_header(struct sim_conn *c) {
+    uint8_t bytes[16];
+    if (c->reset != REASON_NONE) {
+        give_error(c, c->reset);
+        return false;
+    }
+    while (c->header && c->in.len > 0) {
+        size_t n = min_size(min_size(piece(c), sizeof bytes), proxy2_want(&c->proxy2));
+        memcpy(bytes, c->in.p + c->in.head, n);
+        sim_bytes_take(&c->in, n);
+        c->in_pos += n;
+        sim.activity++;
+        enum proxy2_rc rc = proxy2_take(&c->proxy2, slice(bytes, n), &c->proxied);
+        c->header = rc == PROXY2_MORE;
+        if (rc == PROXY2_BAD) {
+            give_error(c, REASON_PROXY);
+            return false;
+        }
+        if (rc == PROXY2_DONE) {
+            c->stream->ops->on_connect(c->stream);
+        }
+    }
+    if (c->header && c->fin) {
+        give_error(c, c->proxy2.have > 0 ? REASON_PROXY : REASON_EOF);
+    }
+    return !c->header && c->stream != NULL;
+}
+
 static void run_open(struct sim_conn *c) {
+    if (c->header && !run_header(c)) {
+        return;
+    }
     bool shown_first = c->in.len > 0 && !c->paused;
     if (c->fin && !c->fin_seen) {
         see_fin(c);
@@ -269,6 +301,10 @@ static void run_backlog(struct sim_conn *c, struct loop *l) {
             sim.activity++;
             c->fd = sim.next_fd++;
             c->loop = l;
+            if (c->from.len == 0) {
+                addr_ip(&c->from, slice_str("127.0.0.1"), (uint16_t)(40000 + c->fd % 20000));
+            }
+            s->listener->peer = c->from;
             s->listener->ops->on_accept(s->listener, c->fd);
             if (c->state == CONN_BACKLOG) {
                 c->state = CONN_CLOSED;
@@ -360,18 +396,28 @@ enum reason stream_connect(struct loop *l, struct stream *s, const struct stream
     return REASON_NONE;
 }
 
-void stream_accept(struct listener *ln, int fd, struct stream *s, const struct stream_ops *ops, bool keepalive) {
-    SIM_RULE(s->state == STREAM_CLOSED, "stream_accept into a stream that is open");
+static struct sim_conn *backlog_of(int fd) {
     LIST_EACH(&sim.conns, m) {
         struct sim_conn *c = CONTAINER_OF(m, struct sim_conn, link);
         if (c->fd == fd && c->state == CONN_BACKLOG) {
-            *s = (struct stream){.loop = ln->loop, .ops = ops, .fd = fd, .state = STREAM_OPEN};
-            c->stream = s;
-            c->state = CONN_OPEN;
-            return;
+            return c;
         }
     }
-    sim_fail("stream_accept of a descriptor that is not there");
+    sim_fail("a descriptor that nobody offers");
+}
+
+const struct addr *stream_proxied(const struct stream *s) {
+    const struct sim_conn *c = conn_of(s);
+    return c->proxied.len > 0 ? &c->proxied : NULL;
+}
+
+void stream_accept(struct listener *ln, int fd, struct stream *s, const struct stream_ops *ops, const struct accept_opts *opts) {
+    SIM_RULE(s->state == STREAM_CLOSED, "stream_accept into a stream that is open");
+    struct sim_conn *c = backlog_of(fd);
+    *s = (struct stream){.loop = ln->loop, .ops = ops, .fd = fd, .state = STREAM_OPEN};
+    c->stream = s;
+    c->state = CONN_OPEN;
+    c->header = opts->proxied;
 }
 
 #define FRESH_TAKES 1024 /* a fresh connection takes so much at once: no kernel has smaller socket buffers */
@@ -524,67 +570,9 @@ void stream_close(struct stream *s) {
 
 const char *stream_peer(const struct stream *s, char *to, size_t room) {
     struct sim_conn *c = conn_of(s);
-    if (c->client) {
-        snprintf(to, room, "127.0.0.1:%d", 40000 + c->fd % 20000);
-        return to;
-    }
-    return addr_text(&c->addr, to, room);
+    return addr_text(!c->client ? &c->addr : c->proxied.len > 0 ? &c->proxied : &c->from, to, room);
 }
 
 const char *stream_here(const struct stream *s, char *to, size_t room) {
     return addr_text(&conn_of(s)->addr, to, room);
-}
-
-/* ---- listeners ---- */
-
-enum reason listen_open(const struct addr *a, const struct bind_opts *opts, int *fds, unsigned n) {
-    for (unsigned i = 0; i < SIM_LISTENS; i++) {
-        if (sim.listens[i].used && addr_eq(&sim.listens[i].addr, a)) {
-            return REASON_IN_USE;
-        }
-    }
-    unsigned got = 0;
-    for (unsigned i = 0; i < SIM_LISTENS && got < n; i++) {
-        if (!sim.listens[i].used) {
-            sim.listens[i] = (struct sim_listen){.used = true, .fd = sim.next_fd++, .addr = *a};
-            fds[got++] = sim.listens[i].fd;
-        }
-    }
-    return got == n ? REASON_NONE : REASON_NO_FDS;
-}
-
-static struct sim_listen *listen_of(int fd) {
-    for (unsigned i = 0; i < SIM_LISTENS; i++) {
-        if (sim.listens[i].used && sim.listens[i].fd == fd) {
-            return &sim.listens[i];
-        }
-    }
-    sim_fail("a listening descriptor that is not there: %d", fd);
-}
-
-void listen_discard(int fd) {
-    listen_of(fd)->used = false;
-}
-
-void listener_start(struct loop *l, struct listener *ln, const struct listener_ops *ops, int fd) {
-    *ln = (struct listener){.loop = l, .ops = ops, .fd = fd};
-    struct sim_listen *s = listen_of(fd);
-    SIM_RULE(s->listener == NULL, "listener_start of a descriptor that listens already");
-    s->listener = ln;
-}
-
-void listener_close(struct listener *ln) {
-    if (ln->fd < 0) {
-        return;
-    }
-    struct sim_listen *s = listen_of(ln->fd);
-    LIST_EACH(&sim.conns, m) {
-        struct sim_conn *c = CONTAINER_OF(m, struct sim_conn, link);
-        if (c->state == CONN_BACKLOG && c->fd == ln->fd) {
-            c->state = CONN_CLOSED;
-        }
-    }
-    s->used = false;
-    s->listener = NULL;
-    ln->fd = -1;
 }

@@ -278,11 +278,13 @@ static void do_client(struct run *r) {
     if (token_is(r->l, 2, "connect")) {
         struct actor *a = actor(r->clients, &r->nclients, name, strlen(name), true);
         int which = -1;
-        const char *pool = NULL;
+        const char *pool = NULL, *from = NULL;
         bool refused = false;
         for (uint32_t i = 3; i < r->l->n; i++) {
             if (token_is(r->l, i, "worker")) {
                 which = (int)number(r, ++i);
+            } else if (token_is(r->l, i, "from")) {
+                from = word(r, ++i);
             } else if (token_is(r->l, i, "refused")) {
                 refused = true;
             } else {
@@ -294,6 +296,9 @@ static void do_client(struct run *r) {
         a->conns[0] = to != NULL ? sim_connect(to, which) : NULL;
         if (refused != (a->conns[0] == NULL)) {
             fail(r, refused ? "somebody listens there" : "nobody listens there");
+        }
+        if (from != NULL) {
+            sim_peer_from(a->conns[0], from);
         }
         return;
     }

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "io/proxy2.h"
 #include "io/resolve.h"
 
 /* The proxy's rules of io.h, checked. */
@@ -37,6 +38,10 @@ struct sim_conn {
     int fd;
     struct addr addr; /* a server's, or of the listener */
     bool client;
+    struct addr from;      /* a client's */
+    bool header;           /* a load balancer's header is read, before anything else */
+    struct proxy2 proxy2;
+    struct addr proxied;   /* what it says */
     struct loop *loop;
     struct stream *stream; /* NULL before accept and after close */
     int64_t at;            /* CONN_CONNECTING: when the answer comes; -1: never */

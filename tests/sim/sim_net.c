@@ -240,6 +240,10 @@ struct sim_conn *sim_connect(const struct addr *addr, int which) {
     return c;
 }
 
+void sim_peer_from(struct sim_conn *c, const char *host) {
+    SIM_RULE(addr_ip(&c->from, slice_str(host), 40000), "a client from what is no address");
+}
+
 static bool dead(const struct sim_conn *c) {
     return c->state == CONN_CLOSED || c->reset != REASON_NONE || c->peer_closed;
 }

@@ -58,6 +58,8 @@ void sim_set_servers(const struct sim_servers *);
 
 /* A client of the proxy. `listener`: which of the loops that share the address; -1: in turn. NULL: nobody listens. */
 struct sim_conn *sim_connect(const struct addr *, int listener);
+/* Before the proxy has accepted it: it comes from this IP address instead of 127.0.0.1. */
+void sim_peer_from(struct sim_conn *, const char *host);
 void sim_peer_send(struct sim_conn *, struct slice);
 void sim_peer_fin(struct sim_conn *);               /* no more bytes from this peer; it still reads */
 void sim_peer_reset(struct sim_conn *);

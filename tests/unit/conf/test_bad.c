@@ -16,6 +16,8 @@ struct row {
     "{name: N, first_key: 1, last_key: -1, key_step: 1, write: true, blocking: true}, {name: N, numkeys: 2} or {name: N, keys: " \
     "none, route: any}"
 
+#define NETWORKS "a list of addresses, networks (10.0.0.0/8, \"2001:db8::/32\") and the word unix"
+
 static const struct row rows[] = {
     /* the file */
     {"", "1:1: there are no pools in the file\n"},
@@ -58,7 +60,7 @@ static const struct row rows[] = {
      "7:3: \"redis\" is a key of a pool; it does not belong into the section kvmux:\n"
      "8:18: drain_timeout: \"1s\" is not a number; allowed: 0 to 3600000 (milliseconds)\n"},
     {HEAD TAIL "kvmux:\n  zzzzzzzz: 2\n",
-     "6:3: unknown key \"zzzzzzzz\"; known keys: threads, buffer_limit, drain_timeout, upgrade_timeout, reload_on_change, tls_handshakes, admin_token\n"},
+     "6:3: unknown key \"zzzzzzzz\"; known keys: threads, buffer_limit, drain_timeout, upgrade_timeout, reload_on_change, tls_handshakes, user, group, admin_token\n"},
     {HEAD TAIL "kvmux: 3\n", "5:8: section kvmux: must hold \"key: value\" lines\n"},
     /* values */
     {HEAD TAIL "  timeout: abc\n", "5:12: timeout: \"abc\" is not a number; allowed: 0 to 2147483647 (milliseconds)\n"},
@@ -87,6 +89,14 @@ static const struct row rows[] = {
     {HEAD TAIL "  redis: true\n  redis_auth: {file: /nonexistent/x}\n",
      "6:16: redis_auth: file \"/nonexistent/x\": No such file or directory\n"},
     {HEAD TAIL "  redis: true\n  redis_auth: {file: /dev/zero}\n", "6:16: redis_auth: \"/dev/zero\" is not a regular file\n"},
+    {HEAD TAIL "  allow: 10.1.2.3/8\n", "5:10: allow: \"10.1.2.3/8\" has bits set behind its prefix; did you mean \"10.0.0.0/8\"?\n"},
+    {HEAD TAIL "  allow: [10.0.0.0/8, example.org, '::/129', [1]]\n",
+     "5:23: allow: \"example.org\" is no numeric address or network; allowed: " NETWORKS "\n"
+     "5:36: allow: \"::/129\" has a wrong prefix length: 0 to 128; allowed: " NETWORKS "\n"
+     "5:46: allow: an entry is a list or a mapping; allowed: " NETWORKS "\n"},
+    {HEAD TAIL "  proxy_from: []\n", "5:15: proxy_from: the list is empty; allowed: " NETWORKS "\n"},
+    {HEAD TAIL "  allow:\n", "5:9: allow: has no value; allowed: " NETWORKS "\n"},
+    {HEAD TAIL "  allow: {file: x}\n", "5:10: allow: a list is wanted, not a mapping; allowed: " NETWORKS "\n"},
     /* listen */
     {"a:\n  listen: 127.0.0.1\n" TAIL,
      "2:11: listen: \"127.0.0.1\" has no port; allowed: \"host:port [tls]\", \"[ipv6]:port [tls]\" or \"/path [permissions]\"\n"},
@@ -175,7 +185,7 @@ static const struct row rows[] = {
      "7:3: users: is only valid for a redis pool; allowed: with redis: true\n"},
     {HEAD TAIL "  redis: true\n  server_user: x\n", "6:3: server_user: needs a password to log in with; set server_password\n"},
     {HEAD TAIL "  redis: true\n  server_user: x\n  redis_auth: y\n", ""},
-    {HEAD TAIL "  redis: true\n  user:\n  - {name: a, password: b}\n", "6:3: unknown key \"user\"; did you mean \"users\"?\n"},
+    {HEAD TAIL "  redis: true\n  user:\n  - {name: a, password: b}\n", "6:3: \"user\" is no key of a pool; it belongs into the section kvmux:; or did you mean \"users\"?\n"},
     {HEAD TAIL "  redis: true\n  users: a\n", "6:10: users: a list is wanted; allowed: 1 to 4096 \"- {name: N, password: P}\"\n"},
     {HEAD TAIL "  redis: true\n  users: []\n", "6:10: users: the list is empty; allowed: 1 to 4096 \"- {name: N, password: P}\"\n"},
     {HEAD TAIL "  redis: true\n  users:\n  - a\n  - [a]\n",

@@ -19,7 +19,7 @@ static const char *const files[] = {
     "\"<b>: {\\\"x\\\" #\":\n"
     "  listen: [127.0.0.1:1, \"/tmp/a b 0660\"]\n"
     "  redis: true\n  hash: murmur\n  hash_tag: '{}'\n  distribution: modula\n  cross_shard: first\n  timeout: 400\n"
-    "  redis_auth: s3cret\n  server_user: app\n  server_password: s3cret2\n  auto_eject_hosts: true\n"
+    "  redis_auth: s3cret\n  server_user: app\n  server_password: s3cret2\n  auto_eject_hosts: true\n  allow: [10.0.0.0/8, \"2001:db8::/32\", \"::ffff:10.0.0.1\"]\n  proxy_from: unix\n"
     "  users: [{name: u, password: s3cret}, {name: v, password: s3cret, server_user: w, server_password: s3cret}]\n"
     "  commands: [{name: my.set, first_key: 1, write: true}]\n  deny_commands: [keys, \"config|get\"]\n"
     "  servers:\n    - 10.0.0.1:6379:3 one\n    - /tmp/r.sock:1\n    - {host: h, port: 1, weight: 2, name: \"a \\\"b\"}\n",
@@ -44,6 +44,7 @@ static void test_lines(void **state) {
         "kvmux:\n  threads: 3\n", "  drain_timeout: 77\n", "  admin_token: \"(hidden)\"\n", "\"<b>: {\\\"x\\\" #\":\n",
         "    - \"/tmp/a b 0660\"\n", "  hash: murmur\n", "  hash_tag: \"{}\"\n", "  cross_shard: first\n", "  timeout: 400\n",
         "  redis_auth: \"(hidden)\"\n", "  server_user: \"app\"\n", "  auto_eject_hosts: true\n", "  preconnect: false\n",
+        "  allow: [\"10.0.0.0/8\", \"2001:db8::/32\", \"10.0.0.1\"]\n", "  proxy_from: [\"unix\"]\n",
         "  deny_commands: [\"keys\", \"config|get\"]\n",
         "  commands: [{\"name\": \"my.set\", \"first_key\": \"1\", \"write\": \"true\"}]\n",
         "    - {name: \"v\", password: \"(hidden)\", server_user: \"w\", server_password: \"(hidden)\"}\n",

@@ -36,7 +36,7 @@ static void echo_on_accept(struct listener *l, int fd) {
     struct echo *e = CONTAINER_OF(l, struct echo, listener);
     e->accepts++;
     if (!e->refuse && e->n < CLIENTS) {
-        stream_accept(l, fd, &e->streams[e->n++], &echo_ops, true);
+        stream_accept(l, fd, &e->streams[e->n++], &echo_ops, &(struct accept_opts){.keepalive = true});
     }
 }
 

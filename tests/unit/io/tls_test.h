@@ -168,7 +168,7 @@ struct pair {
 
 static inline void pair_on_accept(struct listener *l, int fd) {
     struct pair *p = CONTAINER_OF(l, struct pair, listener);
-    stream_accept(l, fd, &p->next->stream, &side_ops, false);
+    stream_accept(l, fd, &p->next->stream, &side_ops, &(struct accept_opts){0});
     p->next = NULL;
 }
 

@@ -183,6 +183,7 @@ if build build-asan gcc "${debug[@]}" -Db_sanitize=address,undefined; then
     meson_tests unit-asan build-asan $limit
     [ -x tools/check-commands ] && part commands 120 tools/check-commands
     real_tests real-asan build-asan $limit
+    part soak 300 $python tests/soak/soak.py build-asan/kvmux --seconds 20 --interval 2.2
 else
     skip asan-tests "no build"
 fi
@@ -260,6 +261,7 @@ package() { # the Debian package: built, judged, installed, upgraded, removed
 package
 if build build-release gcc --buildtype=release -Dbench=true; then
     # Each row of the benchmark for a moment: replies must be right, nothing is timed.
+    [ $full = yes ] && part soak-full 600 $python tests/soak/soak.py build-release/kvmux --seconds 180 --interval 10
     part bench-smoke 300 bench/bench.py smoke --build build-release --proxy kvmux=build-release/kvmux --proxy direct
     instructions
 else

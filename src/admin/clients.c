@@ -1,6 +1,4 @@
-/* clients.c: GET /clients: one mail goes round the workers, and the request waits for it (core/roll.h). One round at a time. */
-#include "admin/clients.h"
-
+/* clients.c: GET /clients: one mail goes round the workers, and the request waits for it (core/roll.h). */
 #include "admin/control_state.h"
 #include "admin/request.h"
 #include "base/mem.h"
@@ -9,7 +7,6 @@
 
 #define CLIENTS_DEFAULT 1000
 #define CLIENTS_MAX 10000 /* what a worker spends on it, its clients wait: some 10 ms */
-#define ROUND_USEC 5000000
 
 static void put_text(struct str *to, const char *name, const char *value) {
     str_format(to, "\"%s\":", name);
@@ -31,26 +28,12 @@ static void put_entry(struct str *to, const struct roll_entry *e) {
                e->channels, (unsigned long long)e->unread, (unsigned long long)e->unsent, e->blocked ? "true" : "false");
 }
 
-static void clients_end(struct clients *all) {
-    struct request *r = all->asker;
-    all->asker = NULL;
-    timer_cancel(all->control->loop, &all->timer);
-    request_go_on(r);
-}
-
-static void clients_on_timer(struct timer *t) {
-    struct clients *all = CONTAINER_OF(t, struct clients, timer);
-    request_say(all->asker, 503, "a worker did not answer within %d seconds", ROUND_USEC / 1000000);
-    clients_end(all);
-}
-
 void clients_on_mail(struct control *c, struct mail_roll *m) {
     if (m->next < c->nworkers) {
         mailbox_post(worker_mailbox(c->workers[m->next++]), &m->mail);
         return;
     }
-    struct clients *all = &c->clients;
-    if (all->asker != NULL && all->token == m->token) {
+    if (round_wants(&c->clients, m->token)) {
         struct str body = {0};
         str_format(&body, "{\"total\":%llu,\"shown\":%u,\"clients\":[", (unsigned long long)m->total, m->n);
         for (uint32_t i = 0; i < m->n; i++) {
@@ -58,40 +41,23 @@ void clients_on_mail(struct control *c, struct mail_roll *m) {
             put_entry(&body, &m->v[i]);
         }
         str_put(&body, "]}\n");
-        request_json(all->asker, &body);
-        clients_end(all);
+        request_json(c->clients.asker, &body);
+        round_end(&c->clients);
     }
     mem_free(m);
 }
 
 void tell_clients(struct request *r, struct control *c) {
-    struct clients *all = &c->clients;
     struct slice limit = request_arg(r, "limit");
     uint64_t max = CLIENTS_DEFAULT;
     if (limit.p != NULL && (!num_u64(limit, &max) || max > CLIENTS_MAX)) {
         request_say(r, 400, "limit is a number up to %d", CLIENTS_MAX);
         return;
     }
-    if (all->asker != NULL) {
-        request_say(r, 503, "another list is being made: ask again");
+    if (!round_begin(&c->clients, r)) {
         return;
     }
-    all->asker = r;
-    request_wait(r);
-    timer_set(c->loop, &all->timer, loop_now(c->loop) + ROUND_USEC);
     struct mail_roll *m = mem_zalloc(sizeof *m);
-    *m = (struct mail_roll){.mail.kind = MAIL_ROLL, .token = ++all->token, .max = (uint32_t)max};
+    *m = (struct mail_roll){.mail.kind = MAIL_ROLL, .token = c->clients.token, .max = (uint32_t)max};
     clients_on_mail(c, m);
-}
-
-void clients_init(struct clients *all, struct control *c) {
-    *all = (struct clients){.control = c};
-    timer_init(&all->timer, clients_on_timer);
-}
-
-void clients_fini(struct clients *all) {
-    if (all->asker != NULL) {
-        request_say(all->asker, 503, "the process ends");
-        clients_end(all);
-    }
 }

@@ -35,7 +35,8 @@ struct control *control_new(const struct control_opts *opts) {
     control_make_pools(c, NULL);
     watch_init(&c->watch, c);
     stats_port_start(&c->stats_port, c, opts->stats_fd);
-    clients_init(&c->clients, c);
+    round_init(&c->clients, c);
+    round_init(&c->hotkeys, c);
     c->history = admin ? history_new(c) : NULL;
     return c;
 }
@@ -186,6 +187,9 @@ static void control_read_mail(struct control *c) {
         case MAIL_ROLL:
             clients_on_mail(c, (struct mail_roll *)(void *)mail);
             continue;
+        case MAIL_HOT:
+            hotkeys_on_mail(c, (struct mail_hot *)(void *)mail);
+            continue;
         case MAIL_FAILED:
         case MAIL_WORKS:
         case MAIL_UP:
@@ -297,7 +301,8 @@ void control_free(struct control **cp) {
     timer_cancel(c->loop, &c->drain_timer);
     watch_fini(&c->watch);
     stats_port_fini(&c->stats_port);
-    clients_fini(&c->clients);
+    round_fini(&c->clients);
+    round_fini(&c->hotkeys);
     http_free(&c->http);
     history_free(&c->history);
     control_free_pools(c);

@@ -2,12 +2,12 @@
 #ifndef KVMUX_ADMIN_CONTROL_STATE_H
 #define KVMUX_ADMIN_CONTROL_STATE_H
 
-#include "admin/clients.h"
 #include "admin/control.h"
 #include "admin/health.h"
 #include "admin/history.h"
 #include "admin/learn.h"
 #include "admin/names.h"
+#include "admin/round.h"
 #include "admin/stats_port.h"
 #include "admin/watch.h"
 #include "base/log.h"
@@ -55,7 +55,7 @@ struct control {
     bool reload_wanted;            /* as soon as they have */
     struct stats_port stats_port;
     struct http *http; /* NULL: there is no admin port */
-    struct clients clients;
+    struct round clients, hotkeys;
     struct history *history; /* NULL: nobody could ask for it */
     struct timer drain_timer;
     struct watch watch;

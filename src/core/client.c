@@ -4,6 +4,7 @@
 
 #include "core/dispatch.h"
 #include "core/greet.h"
+#include "core/hot.h"
 #include "core/lease.h"
 #include "core/runs.h"
 #include "core/subscriber.h"
@@ -137,6 +138,7 @@ static __attribute__((noinline)) bool client_large(struct client *c, struct slic
         return false;
     }
     upload_begin(c, m);
+    hot_big_request(c->pool, m, m->raw.n + m->pass);
     return true;
 }
 
@@ -160,7 +162,8 @@ static __attribute__((noinline)) size_t client_hold(struct client *c, struct sli
 
 static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
-    struct msg *m = &worker_of(c)->msg;
+    struct worker *w = worker_of(c);
+    struct msg *m = &w->msg;
     size_t used = 0, count = 0;
     if (c->state != CLIENT_OPEN) {
         return in.n; /* CLOSING, LINGER: thrown away */
@@ -199,6 +202,12 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         used += m->raw.n;
         if (m->route != ROUTE_SKIP) {
             count++;
+            if (UNLIKELY(--w->sample.left == 0)) {
+                sample_take(w, c, m);
+            }
+            if (UNLIKELY(m->raw.n >= BIG_MIN)) {
+                hot_big_request(c->pool, m, m->raw.n);
+            }
             if (UNLIKELY(dispatch(c, b, m))) {
                 client_finish(c, REASON_QUIT);
             }
@@ -206,7 +215,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     }
     if (LIKELY(count > 0)) {
         c->last = m->cmd;
-        c->read_at = client_clock(worker_now(worker_of(c)));
+        c->read_at = client_clock(worker_now(w));
     }
     metric_add(&c->pool->stats.v[POOL_client_requests], count);
     metric_add(&c->pool->stats.v[POOL_client_request_bytes], used);

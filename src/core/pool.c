@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "core/channel.h"
+#include "core/hot.h"
 #include "core/lease.h"
 #include "core/slowlog.h"
 #include "core/worker_state.h"
@@ -14,6 +15,7 @@ void pool_derive(struct pool *p) {
     p->plain_dbs = conf_plain_dbs(p->conf);
     patience_derive(p);
     slowlog_derive(p);
+    hot_derive(p);
 }
 
 struct server *server_new(struct pool *p, uint32_t index) {
@@ -72,6 +74,7 @@ void pool_free(struct pool **pp) {
     mem_free(p->servers);
     mem_free(p->times);
     slowlog_free(p);
+    hot_free(p);
     mem_free(p->walk_ids);
     scripts_fini(&p->scripts);
     ring_unref(&p->ring);

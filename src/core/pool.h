@@ -9,6 +9,7 @@
 #include "core/server.h"
 #include "core/patience.h"
 
+struct hot;
 struct pool_times;
 struct slowlog;
 struct worker;
@@ -43,6 +44,7 @@ struct pool {
     struct log_limit refused_log;
     struct pool_block stats;
     struct pool_times *times; /* times.h */
+    struct hot *hot;          /* hot.h; NULL: nothing was noted yet */
     struct slowlog *slow;     /* slowlog.h; NULL: nothing was slow yet */
     uint32_t slow_usec;       /* from here on a request is slow; SLOW_OFF */
 };

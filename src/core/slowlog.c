@@ -59,6 +59,12 @@ void slowlog_keep(struct server *s, struct req *r) {
     }
 }
 
+struct slice slowlog_head(const struct server *s, const struct req *r) {
+    const struct slowlog *log = s->pool->slow;
+    const struct head *h = log != NULL ? head_of(log, r) : NULL;
+    return h != NULL && h->server == s && h->req == r && h->born == r->born ? slice(h->bytes, h->len) : slice(NULL, 0);
+}
+
 /* ---- making entries ---- */
 
 static struct slowlog *log_of(struct pool *p) {
@@ -68,6 +74,13 @@ static struct slowlog *log_of(struct pool *p) {
         p->slow->heads = mem_zalloc(HEAD_SLOTS * sizeof *p->slow->heads);
     }
     return p->slow;
+}
+
+void slowlog_want(struct server *s, int64_t usec) {
+    int64_t until = worker_now(s->pool->worker) + usec;
+    log_of(s->pool);
+    s->heads_until = s->keeps_heads && s->heads_until > until ? s->heads_until : until;
+    s->keeps_heads = true;
 }
 
 static void drop(struct slowlog *log, struct entry *e) {
@@ -90,19 +103,19 @@ static bool may_make(struct slowlog *log, int64_t now) {
     return log->rate++ < SLOW_RATE;
 }
 
-static void fill(struct entry *e, const struct server *s, const struct req *r, const struct slowlog *log) {
+static void fill(struct entry *e, const struct server *s, const struct req *r) {
     const struct req *whole = (r->flags & REQ_PART) && r->fan != NULL ? r->fan->whole : r;
     const struct client *c = whole != NULL ? whole->client : NULL;
-    const struct head *h = head_of(log, r);
+    struct slice head = slowlog_head(s, r);
     if (c != NULL) {
         e->slow.addr = stream_peer(&c->stream, e->addr, sizeof e->addr);
         const char *name = c->session.texts[SESSION_NAME];
         snprintf(e->name, sizeof e->name, "%s", name != NULL ? name : "");
     }
     snprintf(e->server, sizeof e->server, "%s", s->conf->name);
-    if (h->server == s && h->req == r && h->born == r->born) {
-        memcpy(e->head, h->bytes, h->len);
-        e->slow.head = slice(e->head, h->len);
+    if (head.n > 0) {
+        memcpy(e->head, head.p, head.n);
+        e->slow.head = slice(e->head, head.n);
     }
 }
 
@@ -135,7 +148,7 @@ __attribute__((noinline)) void slowlog_note(struct uplink *u, const struct req *
         .name = e->name,
         .server = e->server,
     };
-    fill(e, s, r, log);
+    fill(e, s, r);
     list_push_front(&log->entries, &e->link);
     log->n++;
     trim(log, (uint64_t)p->conf->slowlog_max_len);

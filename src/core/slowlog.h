@@ -24,6 +24,10 @@ void slowlog_free(struct pool *);
 /* The reply to this request, which nobody has taken off its uplink yet, is here, or it was waited for in vain; and it may have taken too
  * long. `now` as in times.h. */
 void slowlog_note(struct uplink *, const struct req *, uint32_t now);
+/* The beginning of this request, which is not answered yet, if it was kept; else empty. Valid until the next one is kept. */
+struct slice slowlog_head(const struct server *, const struct req *);
+/* Keeps the beginnings of requests to this server for so long from now on, whether it is slow or not: usec. */
+void slowlog_want(struct server *, int64_t usec);
 /* server->keeps_heads: this one is being written, and its bytes are to go. */
 void slowlog_keep(struct server *, struct req *);
 

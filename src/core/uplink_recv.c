@@ -4,6 +4,7 @@
 #include "core/fan.h"
 #include "core/feed.h"
 #include "core/heal.h"
+#include "core/hot.h"
 #include "core/slowlog.h"
 #include "core/times.h"
 
@@ -19,8 +20,8 @@ static struct req *uplink_expects(const struct uplink *u) {
     return r;
 }
 
-/* Takes the request off its queue whose reply is no plain one. */
-static __attribute__((noinline)) void uplink_take_off(struct uplink *u, struct req *r) {
+/* Takes the request off its queue whose reply is no plain one; `rest`: the last bytes of it. */
+static __attribute__((noinline)) void uplink_take_off(struct uplink *u, struct req *r, size_t rest) {
     if (r->state == REQ_QUEUED) {
         /* Answered before it was sent whole (a value over the server's limit): legal. The client gets the answer, and the
          * rest must still go out, since the server counts its bytes. */
@@ -30,6 +31,7 @@ static __attribute__((noinline)) void uplink_take_off(struct uplink *u, struct r
     queue_pop(&u->wait);
     u->nwait--;
     if (u->passing) {
+        hot_big_reply(u, r, u->passed + rest);
         uplink_pass_end(u, r);
     }
 }
@@ -38,11 +40,14 @@ static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct 
     if (UNLIKELY(now - r->born >= r->pool->slow_usec)) {
         slowlog_note(u, r, now);
     }
+    if (UNLIKELY(bytes.n >= BIG_MIN) && !u->passing) {
+        hot_big_reply(u, r, bytes.n);
+    }
     if (LIKELY(r->state == REQ_SENT)) {
         queue_pop(&u->wait);
         u->nwait--;
     } else {
-        uplink_take_off(u, r);
+        uplink_take_off(u, r, bytes.n);
     }
     uplink_leave(u, r);
     times_replied(u->server, r, now);

@@ -4,6 +4,7 @@
 #include "core/channel.h"
 #include "core/client.h"
 #include "core/handover.h"
+#include "core/hot.h"
 #include "core/roll.h"
 #include "core/switch.h"
 #include "core/uplink.h"
@@ -191,6 +192,7 @@ struct worker *worker_new(const struct worker_opts *opts) {
     msg_init(&w->msg);
     msg_init(&w->again);
     rng_seed(&w->rng, opts->seed);
+    sample_derive(w);
     w->npools = opts->conf->npools;
     w->pools = mem_alloc(w->npools * sizeof *w->pools);
     uint32_t most = 0;
@@ -378,6 +380,8 @@ static void worker_read_mail(struct worker *w) {
             survey_on_mail(w, (struct mail_survey *)(void *)mail); /* it travels on */
         } else if (mail->kind == MAIL_ROLL) {
             roll_on_mail(w, (struct mail_roll *)(void *)mail);
+        } else if (mail->kind == MAIL_HOT) {
+            hot_on_mail(w, (struct mail_hot *)(void *)mail);
         } else {
             worker_take(w, mail);
             mem_free(mail);

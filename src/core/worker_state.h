@@ -5,6 +5,7 @@
 #include "base/freelist.h"
 #include "core/mail.h"
 #include "core/pool.h"
+#include "core/sample.h"
 #include "core/survey.h"
 #include "core/worker.h"
 
@@ -38,6 +39,7 @@ struct worker {
     struct msg msg;     /* the request being dispatched */
     struct msg again;   /* rotation.c: one that is taken apart once more */
     struct rng rng;
+    struct sample sample;
     uint32_t *group;    /* fan_split: part of each server of the largest pool; UINT32_MAX: none */
     uint32_t *keys;     /* fan_split: keys in the order of their parts */
     uint32_t keys_cap;

@@ -97,5 +97,7 @@ void sum_pool_times(const struct control *c, uint32_t pool, struct pool_times *s
     for (uint32_t i = POOL_TIME_read; i <= POOL_TIME_other; i++) {
         all += hist_count(&sum->v[i]);
     }
-    times_fill(&sum->v[POOL_TIME_client], all);
+    for (uint32_t i = 0; i < POOL_TIME_read; i++) {
+        times_fill(&sum->v[i], all);
+    }
 }

@@ -165,6 +165,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     struct worker *w = worker_of(c);
     struct msg *m = &w->msg;
     size_t used = 0, count = 0;
+    uint32_t half_since = 0;
     if (c->state != CLIENT_OPEN) {
         return in.n; /* CLOSING, LINGER: thrown away */
     }
@@ -188,6 +189,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         }
         enum parse_rc rc = c->front->parse_req(&c->parser, rest, m);
         if (rc == PARSE_MORE && (m->need == 0 || !client_large(c, rest, m))) {
+            half_since = count == 0 && c->half_since != 0 ? c->half_since : times_now(w);
             break;
         }
         if (UNLIKELY(rc == PARSE_BAD)) {
@@ -203,7 +205,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         if (m->route != ROUTE_SKIP) {
             count++;
             if (UNLIKELY(--w->sample.left == 0)) {
-                sample_take(w, c, m);
+                sample_take(w, c, m, count == 1 ? c->half_since : 0);
             }
             if (UNLIKELY(m->raw.n >= BIG_MIN)) {
                 hot_big_request(c->pool, m, m->raw.n);
@@ -213,6 +215,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
             }
         }
     }
+    c->half_since = half_since;
     if (LIKELY(count > 0)) {
         c->last = m->cmd;
         c->read_at = client_clock(worker_now(w));
@@ -313,6 +316,7 @@ static void client_linger(struct client *c) {
 
 /* Everything that could be written is. */
 static void client_flushed(struct client *c) {
+    c->roomy = false;
     if (c->fifo.head == NULL) {
         stage_release(&c->stage);
         if (c->state == CLIENT_EOF) {
@@ -340,11 +344,18 @@ static void client_flushed(struct client *c) {
     }
 }
 
+void client_block(struct client *c) {
+    if (!c->blocked && !c->roomy) { /* else it took something, but not all: it is the same stop */
+        c->stalled_at = times_now(worker_of(c));
+    }
+    c->blocked = true;
+}
+
 static void client_stalled(struct client *c) {
     struct worker *w = worker_of(c);
     const struct conf_pool *conf = c->pool->conf;
     struct req *first = CONTAINER_OF(c->fifo.head, struct req, client_link);
-    c->blocked = true;
+    client_block(c);
     if (c->owed - rope_len(&first->bytes) > (uint64_t)conf->client_buffer_limit) {
         metric_add(&c->pool->stats.v[POOL_client_slow], 1);
         client_close(c, REASON_SLOW_READER);
@@ -396,6 +407,7 @@ void client_flush(struct client *c) {
 static void client_on_room(struct stream *s) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
     c->blocked = false;
+    c->roomy = true;
     client_wake(c);
 }
 

@@ -40,12 +40,15 @@ struct client {
     size_t sent_off; /* bytes of the first reply that are written */
     const struct cmd *last; /* of its requests, as of the last time it was read; NULL: none */
     uint32_t since, read_at; /* client_clock: accepted, and last read */
+    uint32_t half_since; /* times_now, when the first bytes came of a request that is not here whole; 0: none did */
+    uint32_t stalled_at; /* times_now, when it last stopped to read; while blocked or roomy (times.h) */
     uint32_t nreqs;  /* in fifo */
     uint32_t window; /* so many may be: 1 .. client_max_requests */
     uint32_t wrote;  /* the servers that it wrote through: client_server_bit (apart.h) */
     uint8_t state;   /* enum client_state */
     bool woken : 1;
     bool blocked : 1; /* the socket is full: on_room follows */
+    bool roomy : 1;   /* it was, until this turn */
     bool eof : 1;     /* the peer's FIN was seen */
     bool accepted : 1; /* counted so: its end is counted, too */
     bool refused : 1; /* turned away: one too many, or a stranger */
@@ -76,6 +79,8 @@ static inline void client_wrote(struct client *c, uint32_t server) {
 /* It was this worker's nth client: spreads clients evenly where there is a choice. */
 uint32_t client_nth(const struct client *);
 
+/* Its socket is full. */
+void client_block(struct client *);
 /* Something at the head of the FIFO may be ready: write it at the end of this turn. */
 void client_wake(struct client *);
 void client_flush(struct client *);

@@ -2,6 +2,7 @@
 
 #include "core/client.h"
 #include "core/hot.h"
+#include "core/times.h"
 #include "core/worker_state.h"
 
 static uint32_t draw(struct worker *w) {
@@ -17,11 +18,12 @@ void sample_derive(struct worker *w) {
     begin(&w->sample);
 }
 
-__attribute__((noinline)) void sample_take(struct worker *w, struct client *c, const struct msg *m) {
+__attribute__((noinline)) void sample_take(struct worker *w, struct client *c, const struct msg *m, uint32_t half_since) {
     struct sample *s = &w->sample;
     s->hot_in -= s->step;
     if (s->hot_in == 0) {
         hot_count(c->pool, m);
+        times_received(c->pool, half_since, times_now(w));
         s->hot_in = draw(w);
     }
     begin(s);

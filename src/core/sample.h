@@ -19,7 +19,7 @@ struct sample {
 };
 
 void sample_derive(struct worker *); /* at the beginning, and when the configuration changed */
-/* The countdown is over: this request is one. Before it is dispatched. */
-void sample_take(struct worker *, struct client *, const struct msg *);
+/* The countdown is over: this request is one. Before it is dispatched. half_since: as times_received takes it. */
+void sample_take(struct worker *, struct client *, const struct msg *, uint32_t half_since);
 
 #endif

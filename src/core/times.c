@@ -1,6 +1,8 @@
 #include "core/times.h"
 
 #include "base/mem.h"
+#include "core/client.h"
+#include "core/hot.h"
 #include "stats/times.h"
 
 __attribute__((noinline)) void times_sent_late(struct server *s, struct req *r, uint32_t now) {
@@ -35,13 +37,30 @@ static enum pool_time class_of(const struct cmd *c) {
     return c->flags & CMD_WRITE ? POOL_TIME_write : c->flags & CMD_READ ? POOL_TIME_read : POOL_TIME_other;
 }
 
+/* What took no time is not counted (stats/times.h). */
+static void add(const struct pool *p, enum pool_time which, uint32_t usec, uint32_t times) {
+    if (usec > 0) {
+        hist_add(&p->times->v[which], usec, times);
+    }
+}
+
 __attribute__((noinline)) void times_add_pool(const struct pool *p, const struct req *r, uint32_t now) {
     if (r->born == 0) {
         return;
     }
     hist_add(&p->times->v[class_of(r->cmd)], now - r->born, TIMES_SAMPLE);
     if (r->since != now && r->since != 0) {
-        hist_add(&p->times->v[POOL_TIME_client], now - r->since, TIMES_SAMPLE);
+        uint32_t wrote = r->client->roomy ? now - r->client->stalled_at : 0;
+        uint32_t waited = now - r->since;
+        wrote = wrote < waited ? wrote : waited;
+        add(p, POOL_TIME_order, waited - wrote, TIMES_SAMPLE);
+        add(p, POOL_TIME_client, wrote, TIMES_SAMPLE);
+    }
+}
+
+void times_received(const struct pool *p, uint32_t half_since, uint32_t now) {
+    if (half_since != 0) {
+        add(p, POOL_TIME_receive, now - half_since, HOT_SAMPLE);
     }
 }
 

@@ -5,7 +5,11 @@
  * microsecond, once in 71 minutes, is lost). The clock is read once a turn, so what happens in one turn took no time.
  *
  * Every request has the two, but one in TIMES_SAMPLE only is added to the histograms, and counts that often: those of a turn that
- * began at a microsecond which TIMES_SAMPLE divides. How long the earlier turns took decides it, which is as good as chance. */
+ * began at a microsecond which TIMES_SAMPLE divides. How long the earlier turns took decides it, which is as good as chance.
+ *
+ * Between the reply and its being written lie two parts. While a client has room, everything that is its turn is written in the turn
+ * in which it becomes so: what is late then waited for an earlier request. While it has none (client.stalled_at), what is
+ * answered waits for it to read, and whether an earlier request is late as well is not asked. */
 #ifndef KVMUX_CORE_TIMES_H
 #define KVMUX_CORE_TIMES_H
 
@@ -59,6 +63,9 @@ static inline void times_written(const struct pool *p, const struct req *r, uint
         times_add_pool(p, r, now);
     }
 }
+
+/* A request that is looked at (sample.h) is whole; half_since: when its first bytes came, 0: now. */
+void times_received(const struct pool *, uint32_t half_since, uint32_t now);
 
 /* ---- begin and end ---- */
 

@@ -222,7 +222,7 @@ void uplink_on_bytes(struct stream *st) {
         timer_cancel(uplink_worker(u)->loop, &c->timer);
     }
     if (rest != NULL) {
-        c->blocked = true;
+        client_block(c);
         keep_piece(r, rest, slice(rest->data, rest->len));
         buf_unref(&rest);
         uplink_hold(u, r);

@@ -2,8 +2,8 @@
  * Rows are in pool_times.def and server_times.def. Requests that no server was asked for are not in them, nor those that wait at
  * the server because they were asked to (BLPOP).
  *
- * Of `queue` and `client` the worker counts only what took any time at all: nearly every request is written in the turn in
- * which it came, and its reply as well. Who reads adds the others, whose number follows from the rest (times_fill). */
+ * Of `receive`, `queue`, `order` and `client` the worker counts only what took any time at all: nearly every request is whole when it
+ * comes, and written in that turn, and its reply as well. Who reads adds the others, whose number follows from the rest (times_fill). */
 #ifndef KVMUX_STATS_TIMES_H
 #define KVMUX_STATS_TIMES_H
 

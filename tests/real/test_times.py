@@ -1,4 +1,6 @@
 """Where the time of requests goes: histograms of the admin port, percentiles of the statistics."""
+import time
+
 import pytest
 import redis
 from admin import get
@@ -27,6 +29,20 @@ def test_histograms_and_percentiles(redis_alone):
         pool = px.stats("alpha")
         assert 0 < pool["s1"]["server_usec_p50"] <= pool["s1"]["server_usec_max"]
         assert 0 < pool["write_usec_p99"] <= pool["write_usec_max"] and pool["read_usec_max"] == 0
+
+
+def test_receive(redis_alone):
+    """A client that sends its requests in two pieces with a pause between them: one in 128 is looked at."""
+    with Proxy({"alpha": redis_pool([redis_alone])}, threads=1) as px, px.client("alpha") as c:
+        def counted():
+            for _ in range(50):
+                c.send(b"GET")
+                time.sleep(0.001)   # the pause is what is measured
+                c.send(b" nothing\r\n")
+                assert c.reply() == b"$-1\r\n"
+            return px.stats("alpha")["receive_usec_max"]
+        assert 1000 <= wait_until(counted, "a request in pieces that is counted") <= 5000000
+        assert px.stats("alpha")["order_usec_max"] == 0
 
 
 def test_slowlog(redis_alone):

@@ -143,11 +143,13 @@ static void test_times(void **state) {
     w.two.server_times[0][0] = &server;
     hist_add(&pool.v[POOL_TIME_read], 5, 98);
     hist_add(&pool.v[POOL_TIME_write], 15, 2);
-    hist_add(&pool.v[POOL_TIME_client], 12, 1);
+    hist_add(&pool.v[POOL_TIME_order], 12, 1);
     hist_add(&server.v[SERVER_TIME_server], 3, 10);
     hist_add(&server.v[SERVER_TIME_queue], 2, 6);
     char *text = stats(&w);
-    has(text, "\"client_usec_p50\":0, \"client_usec_p99\":0, \"client_usec_p999\":12, \"client_usec_max\":12, \"read_usec_p50\":5, ");
+    has(text, "\"receive_usec_p50\":0, \"receive_usec_p99\":0, \"receive_usec_p999\":0, \"receive_usec_max\":0, ");
+    has(text, "\"order_usec_p50\":0, \"order_usec_p99\":0, \"order_usec_p999\":12, \"order_usec_max\":12, \"client_usec_p50\":0, ");
+    has(text, "\"client_usec_max\":0, \"read_usec_p50\":5, ");
     has(text, "\"write_usec_p50\":15, ");
     has(text, "\"other_usec_p50\":0, ");
     has(text, "\"queue_usec_p50\":2, \"queue_usec_p99\":2, \"queue_usec_p999\":2, \"queue_usec_max\":2, \"server_usec_p50\":3, ");

@@ -303,6 +303,7 @@ void control_free(struct control **cp) {
     stats_port_fini(&c->stats_port);
     round_fini(&c->clients);
     round_fini(&c->hotkeys);
+    control_upgrade_answer(c, false, "the process ends");
     http_free(&c->http);
     history_free(&c->history);
     control_free_pools(c);

@@ -44,6 +44,10 @@ bool control_reload(struct control *, struct conf_problems *);
 void control_want_reload(struct control *);
 /* The same for a configuration that was read already; takes it. */
 bool control_switch(struct control *, struct conf **, struct conf_problems *);
+/* Somebody asks over the admin port for an upgrade (main/upgrade.h); said once. Then one call of control_upgrade_answer, in whatever
+ * turn; without anybody who waits it does nothing. */
+bool control_upgrade_wanted(struct control *);
+void control_upgrade_answer(struct control *, bool done, const char *words);
 void control_wake(struct control *); /* any thread; async-signal-safe */
 void control_free(struct control **);
 

@@ -59,6 +59,8 @@ struct control {
     struct history *history; /* NULL: nobody could ask for it */
     struct timer drain_timer;
     struct watch watch;
+    struct request *upgrade_asker; /* who waits for the outcome of an upgrade; NULL: nobody */
+    bool upgrade_wanted;           /* main has not heard of it yet */
     bool leaving;                  /* clients go to another process */
     bool draining;                 /* it will not become ready again */
     struct log_limit log_limit;

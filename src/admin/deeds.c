@@ -90,6 +90,34 @@ void do_drain(struct request *r, struct control *c) {
     control_drain(c);
 }
 
+/* Starting programs is main's: it looks after this turn, and answers through control_upgrade_answer. */
+void do_upgrade(struct request *r, struct control *c) {
+    if (c->upgrade_asker != NULL) {
+        request_say(r, 409, "another upgrade is under way");
+        return;
+    }
+    log_deed(r, "upgrade");
+    c->upgrade_asker = r;
+    c->upgrade_wanted = true;
+    request_wait(r);
+}
+
+bool control_upgrade_wanted(struct control *c) {
+    bool wanted = c->upgrade_wanted;
+    c->upgrade_wanted = false;
+    return wanted;
+}
+
+void control_upgrade_answer(struct control *c, bool done, const char *words) {
+    struct request *r = c->upgrade_asker;
+    c->upgrade_asker = NULL;
+    c->upgrade_wanted = false;
+    if (r != NULL) {
+        request_say(r, done ? 200 : 409, "%s", words);
+        request_go_on(r);
+    }
+}
+
 void do_log_level(struct request *r, struct control *c) {
     uint64_t level;
     if (!num_u64(request_arg(r, "level"), &level) || level > LOG_MAX) {

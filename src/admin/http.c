@@ -17,6 +17,7 @@
 #define FIELDS_MAX 4          /* of a form */
 #define REQUEST_USEC 10000000 /* until the first request is there whole, headers and all */
 #define ANSWER_USEC 30000000  /* for its body and the answer */
+#define LAST_RUNS 3           /* of MHD: a connection goes on, is asked for its answer, sends it */
 #define IDLE_USEC 120000000   /* between two requests: longer than Prometheus' usual pauses */
 
 struct http {
@@ -319,8 +320,10 @@ static enum MHD_Result request_send(struct request *r) {
     return ok;
 }
 
+/* Who gives the answer bounds the wait. */
 void request_wait(struct request *r) {
     r->suspended = true;
+    timer_cancel(r->http->control->loop, &r->conn->timer);
     MHD_suspend_connection(r->connection);
 }
 
@@ -328,6 +331,7 @@ void request_go_on(struct request *r) {
     struct http *h = r->http;
     ASSERT(r->status != 0 && r->suspended);
     r->suspended = false;
+    conn_allow(r->conn, ANSWER_USEC, false);
     MHD_resume_connection(r->connection);
     timer_set(h->control->loop, &h->timer, loop_now(h->control->loop)); /* for MHD to notice */
 }
@@ -437,6 +441,9 @@ void http_free(struct http **hp) {
     http_shut(h);
     guest_end(&h->epoll);
     if (h->daemon != NULL) {
+        for (int i = 0; i < LAST_RUNS; i++) { /* who waited was told at the last moment: short answers still leave */
+            MHD_run(h->daemon);
+        }
         MHD_stop_daemon(h->daemon);
     }
     timer_cancel(h->control->loop, &h->timer);

@@ -31,7 +31,6 @@ struct run {
     struct threads *threads;
     unsigned stops; /* SIGTERM and SIGINT so far */
     bool reloading; /* the service manager was told */
-    bool upgraded;  /* another process serves */
 };
 
 /* To whoever waits for the start, and to the log if that is somewhere else. */
@@ -179,36 +178,58 @@ static void on_reload(struct run *r, const char *name) {
     }
 }
 
+/* False: `why` says why, and so does the log. */
+static bool begin_upgrade(struct run *r, char *why, size_t room) {
+    struct control *control = threads_control(r->threads);
+    bool ok = false;
+    if (control_draining(control)) {
+        snprintf(why, room, "kvmux is shutting down");
+    } else if (inherit_pending()) {
+        snprintf(why, room, "the process before this one still drains");
+    } else {
+        ok = upgrade_start(control, &r->listeners, threads_next_client(r->threads), why, room);
+    }
+    if (!ok) {
+        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", why);
+    }
+    return ok;
+}
+
 static void on_upgrade(struct run *r, const char *name) {
     char why[WHY_MAX];
-    if (r->stops > 0 || r->upgraded) {
-        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", "kvmux is shutting down");
-    } else if (inherit_pending()) {
-        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", "the process before this one still drains");
-    } else if (upgrade_start(threads_control(r->threads), &r->listeners, threads_next_client(r->threads), why, sizeof why)) {
+    if (begin_upgrade(r, why, sizeof why)) {
         log_line(LOG_NOTICE, "signal name=%s action=upgrade", name);
-    } else {
-        log_line(LOG_ERROR, "upgrade_failed reason=\"%s\"", why);
+    }
+}
+
+/* The same for the admin port, where somebody waits for the outcome. */
+static void on_upgrade_wanted(struct run *r) {
+    char why[WHY_MAX];
+    struct control *control = threads_control(r->threads);
+    if (control_upgrade_wanted(control) && !begin_upgrade(r, why, sizeof why)) {
+        control_upgrade_answer(control, false, why);
     }
 }
 
 /* The new program has a word for us. */
 static void on_upgrade_news(struct run *r) {
     char why[WHY_MAX];
+    struct control *control = threads_control(r->threads);
     enum upgrade_state state = upgrade_news(why, sizeof why);
     if (state == UPGRADE_FAILED) {
         log_line(LOG_ERROR, "upgrade_failed reason=\"%s\" note=\"this process goes on\"", why);
+        control_upgrade_answer(control, false, why);
     } else if (state == UPGRADE_SERVING) {
         log_line(LOG_NOTICE, "upgraded pid=%d limit_msec=%lld note=\"another process serves, this one drains\"", (int)getpid(),
-                 (long long)control_conf(threads_control(r->threads))->drain_timeout);
-        r->upgraded = true;
+                 (long long)control_conf(control)->drain_timeout);
+        control_upgrade_answer(control, true, "another process serves, this one drains");
         listeners_lend(&r->listeners);
         pidfile_leave();
         struct mailbox *heir = upgrade_heir();
         if (heir != NULL) {
-            control_leave(threads_control(r->threads), heir);
+            control_leave(control, heir);
         } else {
-            control_drain(threads_control(r->threads));
+            control_drain(control);
         }
     }
     uint32_t clients;
@@ -244,6 +265,7 @@ static void serve(struct run *r) {
         while ((row = signals_take()) != NULL) {
             on_signal(r, row);
         }
+        on_upgrade_wanted(r);
         on_upgrade_news(r);
         if (r->reloading && !control_reloading(control)) {
             r->reloading = false;

@@ -11,6 +11,7 @@ from pymemcache.client.base import Client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from admin import get, post
 from harness import (HOST, KVMUX, OK, PONG, MemcachedServer, Process, Proxy, Raw, RedisServer, _libc, array, bulk, free_port, mc_pool, redis_pool, resp,
                      temp_dir, wait_until)
 from test_reload import Load, once, redis_step
@@ -242,6 +243,59 @@ def test_broken_successors():
         upgrade(px)
         with px.client() as c:
             assert c.cmd("PING") == PONG
+
+
+def test_admin_word():
+    """POST /upgrade: whoever asks hears the outcome, from the process that was asked."""
+    with RedisServer() as r, Proxy({"p": redis_pool([r])}, admin=True) as px, px.client() as c:
+        with open(px.conf) as f:
+            good = f.read()
+        with open(px.conf, "a") as f:
+            f.write("  no_such_key: 1\n")
+        assert re.match(r".*nutcracker.yml:\d+:\d+: .*no_such_key", post(px, "/upgrade", 409).text)
+        with open(px.conf, "w") as f:
+            f.write(good)
+        for done in range(1, 11):
+            old = px.proc
+            assert post(px, "/upgrade").text == "another process serves, this one drains\n"
+            px.proc = Adopted(pids(px)[-1], px.out)
+            assert old.wait() == 0 and px.proc.pid != old.pid
+            assert c.cmd("PING") == PONG and get(px, "/health").text == "alive\n"
+            wait_until(lambda: px.log_text().count(" took_over ") == done, "the new one to know")
+        assert px.log_text().count(" admin_post action=upgrade ") == 11
+
+
+def test_admin_word_twice():
+    """A second one is refused at once while the first waits; a third by signal changes nothing for either."""
+    folder = temp_dir("bin")
+    exe = os.path.join(folder, "kvmux")
+
+    class Moved(Proxy):
+        def binary(self):
+            return exe
+
+    os.symlink(KVMUX, exe)
+    with RedisServer() as r, Moved({"p": redis_pool([r])}, admin=True) as px:
+        with open(px.conf, "a") as f:
+            f.write("kvmux:\n  upgrade_timeout: 60000\n")
+        post(px, "/reload")
+        px.wait_log("reload_done")
+        os.unlink(exe)
+        gate = os.path.join(folder, "gate")
+        os.mkfifo(gate)
+        with open(exe, "w") as f:   # waits until we open the gate, and then ends
+            f.write("#!/bin/sh\nread x < %s\nexit 3\n" % gate)
+        os.chmod(exe, 0o755)
+        with Raw((HOST, px.admin_port)) as first:
+            first.send(b"POST /upgrade HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            px.wait_log("action=upgrade")
+            assert post(px, "/upgrade", 409).text == "another upgrade is under way\n"
+            refused_upgrade(px, "another upgrade is under way")
+            with open(gate, "w") as f:
+                f.write("\n")
+            said = first.until_close()
+            assert said.startswith(b"HTTP/1.1 409 ") and said.endswith(b"the new program ended without a word\n"), said
+        post(px, "/drain", 202)
 
 
 def test_no_program():

@@ -33,7 +33,7 @@ struct control *control_new(const struct control_opts *opts) {
     list_init(&c->dead);
     control_keep_rules(c, c->conf);
     control_make_pools(c, NULL);
-    watch_init(&c->watch, c);
+    watch_init(&c->watch, c, opts->sources);
     stats_port_start(&c->stats_port, c, opts->stats_fd);
     round_init(&c->clients, c);
     round_init(&c->hotkeys, c);

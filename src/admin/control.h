@@ -12,6 +12,7 @@ struct control;
 
 struct control_opts {
     struct conf *conf;     /* control takes its own reference */
+    struct conf_sources *sources; /* what it was read from: taken over, and left empty; NULL: no files */
     struct shared *shared;
     const struct addr *stats; /* where to serve the statistics; len 0: nowhere */
     int stats_fd;             /* bound by main before the daemon says that it is up; -1: none */

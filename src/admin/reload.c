@@ -298,8 +298,8 @@ bool control_switch(struct control *c, struct conf **conf, struct conf_problems 
 }
 
 bool control_reload(struct control *c, struct conf_problems *ps) {
-    watch_taking(&c->watch);
     struct conf *now = conf_read(c->conf->file, c->opts.resolve, ps);
+    watch_taken(&c->watch, &ps->sources);
     return control_switch(c, &now, ps);
 }
 

@@ -5,11 +5,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
-
-#ifdef __APPLE__
-#define st_mtim st_mtimespec
-#endif
 
 #define FILE_MAX (64u << 20) /* bytes; what is larger is no configuration */
 #define READ_STEP (64u << 10)
@@ -43,6 +38,7 @@ struct conf *conf_parse(const char *file_name, struct slice text, conf_resolve_f
 }
 
 struct conf *conf_read(const char *file_name, conf_resolve_fn *resolve, struct conf_problems *ps) {
+    sources_add(&ps->sources, file_name);
     FILE *f = fopen(file_name, "re");
     if (f == NULL) {
         problem_error(ps, whole_file, "cannot be opened: %s", strerror(errno));
@@ -66,16 +62,6 @@ struct conf *conf_read(const char *file_name, conf_resolve_fn *resolve, struct c
     fclose(f);
     mem_free(text);
     return conf;
-}
-
-bool conf_stamp(const char *file_name, struct conf_stamp *stamp) {
-    struct stat st;
-    if (stat(file_name, &st) != 0) {
-        return false;
-    }
-    *stamp = (struct conf_stamp){
-        {(uint64_t)st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec}};
-    return true;
 }
 
 struct conf *conf_ref(struct conf *c) {

@@ -6,6 +6,7 @@
 #define KVMUX_CONF_CONF_H
 
 #include "base/slice.h"
+#include "conf/source.h"
 #include "io/addr.h"
 #include "io/network.h"
 #include "io/tls.h"
@@ -111,6 +112,7 @@ struct conf_problem {
 struct conf_problems {
     struct conf_problem *v;
     uint32_t n, cap;
+    struct conf_sources sources; /* what was read, or could not be */
 };
 void conf_problems_fini(struct conf_problems *);
 uint32_t conf_errors(const struct conf_problems *); /* how many are no warnings */
@@ -131,11 +133,6 @@ struct conf *conf_read(const char *file_name, conf_resolve_fn *, struct conf_pro
 void conf_inherit(struct conf *, const struct conf *old);
 /* The same keys go to the same servers. */
 bool conf_same_ring(const struct conf_pool *, const struct conf_pool *);
-/* What tells two states of a file apart: a file that is replaced, written or restored has another one. False: it is not there. */
-struct conf_stamp {
-    uint64_t v[4];
-};
-bool conf_stamp(const char *file_name, struct conf_stamp *);
 struct conf *conf_ref(struct conf *);
 void conf_unref(struct conf **);
 

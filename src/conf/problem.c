@@ -80,6 +80,7 @@ void conf_problems_fini(struct conf_problems *ps) {
         mem_free(ps->v[i].text);
     }
     mem_free(ps->v);
+    sources_fini(&ps->sources);
     *ps = (struct conf_problems){0};
 }
 

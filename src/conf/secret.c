@@ -10,6 +10,7 @@
 char *secret_read_file(const char *key, const char *path, size_t max, struct place at, struct conf_problems *ps) {
     struct quoted q;
     struct stat st;
+    sources_add(&ps->sources, path);
     if (stat(path, &st) != 0) {
         problem_error(ps, at, "%s: file \"%s\": %s", key, quote(&q, path), strerror(errno));
         return NULL;

@@ -40,6 +40,7 @@ static char *read_pem(const struct file *file, bool secret, struct conf_problems
     struct quoted q;
     struct stat st;
     FILE *f = NULL;
+    sources_add(&ps->sources, file->path);
     if (stat(file->path, &st) != 0 || (S_ISREG(st.st_mode) && (f = fopen(file->path, "re")) == NULL)) {
         problem_error(ps, file->at, "%s: file \"%s\": %s", file->key, quote(&q, file->path), strerror(errno));
         return NULL;

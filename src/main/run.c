@@ -98,7 +98,7 @@ static bool take_pidfile(const char *path, char *why, size_t room) {
     return (fd >= 0 && pidfile_adopt(path, fd)) || pidfile_open(path, why, room);
 }
 
-static bool boot(struct run *r, const struct conf_problems *warnings, char *why, size_t room) {
+static bool boot(struct run *r, struct conf_problems *warnings, char *why, size_t room) {
     signals_init();
     if (!inherit_take(&r->listeners, why, room) || (r->args->pid_file != NULL && !take_pidfile(r->args->pid_file, why, room))) {
         return false;
@@ -113,7 +113,7 @@ static bool boot(struct run *r, const struct conf_problems *warnings, char *why,
     if (gethostname(hostname, sizeof hostname - 1) != 0) {
         strcpy(hostname, "unknown");
     }
-    struct threads_opts opts = {.conf = r->conf, .workers = r->workers, .stats = &r->stats, .admin = r->admin.opts, .hostname = hostname,
+    struct threads_opts opts = {.conf = r->conf, .sources = &warnings->sources, .workers = r->workers, .stats = &r->stats, .admin = r->admin.opts, .hostname = hostname,
                                 .listeners = &r->listeners, .first_client = inherit_first_id()};
     r->threads = threads_new(&opts);
     if (r->threads == NULL) {
@@ -275,7 +275,7 @@ static void serve(struct run *r) {
     signals_wake(NULL);
 }
 
-int run(const struct args *a, struct conf **conf, const struct conf_problems *problems) {
+int run(const struct args *a, struct conf **conf, struct conf_problems *problems) {
     struct run r = {.args = a, .conf = *conf, .listeners.stats_fd = -1, .admin.opts.fd = -1};
     *conf = NULL;
     char why[WHY_MAX];

@@ -5,7 +5,7 @@
 #include "conf/conf.h"
 #include "main/args.h"
 
-/* Takes the configuration; `problems` are its warnings. Returns the exit code. */
-int run(const struct args *, struct conf **, const struct conf_problems *problems);
+/* Takes the configuration; `problems` are its warnings, and what it was read from is taken out of them. Returns the exit code. */
+int run(const struct args *, struct conf **, struct conf_problems *problems);
 
 #endif

@@ -110,6 +110,7 @@ struct threads *threads_new(const struct threads_opts *opts) {
     shared_init(&t->shared, opts);
     struct control_opts control = {
         .conf = t->conf,
+        .sources = opts->sources,
         .shared = &t->shared,
         .stats = opts->stats,
         .stats_fd = opts->listeners->stats_fd,

@@ -6,6 +6,7 @@
 
 struct threads_opts {
     struct conf *conf;
+    struct conf_sources *sources; /* what it was read from; taken over */
     unsigned workers;
     const struct addr *stats; /* as bound; outlives the threads */
     struct http_opts admin;

@@ -5,6 +5,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -424,6 +425,75 @@ def test_certificate_replaced(redis3, ca, ids):
         px.proc.signal(signal.SIGHUP)
         px.wait_log("key values mismatch")
         assert shown(px, ca) in second and c.cmd("GET", "tls:r") == bulk("1")
+
+
+def swap_link(path, to):
+    """In one step, as certbot and Kubernetes do."""
+    os.symlink(to, path + ".new")
+    os.rename(path + ".new", path)
+
+
+def renewed(ca, folder, id, how):
+    """Puts a certificate and its key where `folder` has them, in the way of those who do that for a living. Returns the paths."""
+    os.makedirs(folder, exist_ok=True)
+    paths = [os.path.join(folder, n) for n in ("tls.crt", "tls.key")]
+    if how == "rename":            # a new file in the place of the old one
+        for path, source in zip(paths, (id.crt, id.key)):
+            shutil.copy(source, path + ".new")
+            os.rename(path + ".new", path)
+    elif how == "certbot":         # each name is a link into an archive
+        for path, source in zip(paths, (id.crt, id.key)):
+            swap_link(path, source)
+    else:                          # Kubernetes: the names are links through ..data, which alone is replaced
+        version = tempfile.mkdtemp(prefix="..2026_", dir=folder)
+        for path, source in zip(paths, (id.crt, id.key)):
+            shutil.copy(source, os.path.join(version, os.path.basename(path)))
+            if not os.path.islink(path):
+                os.symlink(os.path.join("..data", os.path.basename(path)), path)
+        swap_link(os.path.join(folder, "..data"), os.path.basename(version))
+    return paths
+
+
+@pytest.mark.parametrize("how", ["rename", "certbot", "kubernetes"])
+def test_certificate_that_changes(redis3, ca, how):
+    """reload_on_change: nobody tells kvmux, and the configuration itself is the same."""
+    folder = temp_dir("live")
+    crt, key = renewed(ca, folder, ca.issue("first-" + how), how)
+    with Proxy({"p": redis_pool(redis3, tls_certificate=crt, tls_key=key)}, threads=2, section={"reload_on_change": "true"}) as px, connect(px, ca) as c:
+        first = shown(px, ca)
+        renewed(ca, folder, ca.issue("second-" + how), how)
+        wait_until(lambda: shown(px, ca) != first, "the new certificate")
+        assert re.search(r'config_changed file="%s/tls\.(crt|key)" action=reload' % re.escape(folder), px.log_text())
+        assert c.cmd("PING") == PONG
+        if how == "rename":   # one of two: refused, and taken when the other one is there, too
+            third = ca.issue("third")
+            shutil.copy(third.crt, crt)
+            px.wait_log("key values mismatch")
+            second = shown(px, ca)
+            shutil.copy(third.key, key)
+            wait_until(lambda: shown(px, ca) != second, "the third certificate")
+        assert px.log_text().count("config_changed") == (3 if how == "rename" else 1)
+
+
+def test_files_that_come_later(redis3, ca, ids):
+    """reload_on_change: a file that was missing when the configuration was read is waited for; a CA and a secret are looked at, too."""
+    folder = temp_dir("later")
+    late, password = os.path.join(folder, "ca.crt"), os.path.join(folder, "password")
+    with open(password, "w") as f:
+        f.write("one\n")
+    section = {"reload_on_change": "true", "admin_token": {"file": password}}
+    with Proxy({"p": redis_pool(redis3, **accepts(ids))}, section=section) as px:
+        with open(px.conf) as f:
+            text = f.read()
+        with open(px.conf, "w") as f:
+            f.write(text.replace("  servers:", "  tls_client_ca: %s\n  tls_client_certificates: required\n  servers:" % late))
+        px.wait_log("config_error .*ca.crt.*No such file")
+        assert let_in(px, ca, None)
+        shutil.copy(ca.crt, late)
+        wait_until(lambda: not let_in(px, ca, None), "the CA")
+        with open(password, "w") as f:
+            f.write("two\n")
+        px.wait_log('what="admin_token" name="" change=changed')
 
 
 def test_tls_switched_on_and_off(ca, ids):

@@ -34,6 +34,7 @@ struct control *control_new(const struct control_opts *opts) {
     control_keep_rules(c, c->conf);
     control_make_pools(c, NULL);
     watch_init(&c->watch, c, opts->sources);
+    certs_init(&c->certs, c);
     stats_port_start(&c->stats_port, c, opts->stats_fd);
     round_init(&c->clients, c);
     round_init(&c->hotkeys, c);
@@ -300,6 +301,7 @@ void control_free(struct control **cp) {
     control_read_mail(c);
     timer_cancel(c->loop, &c->drain_timer);
     watch_fini(&c->watch);
+    certs_fini(&c->certs);
     stats_port_fini(&c->stats_port);
     round_fini(&c->clients);
     round_fini(&c->hotkeys);

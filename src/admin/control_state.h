@@ -2,6 +2,7 @@
 #ifndef KVMUX_ADMIN_CONTROL_STATE_H
 #define KVMUX_ADMIN_CONTROL_STATE_H
 
+#include "admin/certs.h"
 #include "admin/control.h"
 #include "admin/health.h"
 #include "admin/history.h"
@@ -59,6 +60,7 @@ struct control {
     struct history *history; /* NULL: nobody could ask for it */
     struct timer drain_timer;
     struct watch watch;
+    struct certs certs;
     struct request *upgrade_asker; /* who waits for the outcome of an upgrade; NULL: nobody */
     bool upgrade_wanted;           /* main has not heard of it yet */
     bool leaving;                  /* clients go to another process */

@@ -138,6 +138,8 @@ static void put_pools(struct str *to, const struct control *c) {
         s.values[p] = blocks[p].v;
         states[p][POOL_STATE_servers] = c->conf->pools[p].nservers;
         states[p][POOL_STATE_servers_in_use] = view_servers_in_use(c, p);
+        states[p][POOL_STATE_tls_certificate_expires] = (uint64_t)c->conf->pools[p].tls_pem.expires;
+        states[p][POOL_STATE_server_tls_certificate_expires] = (uint64_t)c->conf->pools[p].server_tls_pem.expires;
         states[p][POOL_STATE_client_limit] = (uint64_t)c->conf->pools[p].client_connections;
     }
     put_table(to, &metric_tables[TABLE_POOL], &s);

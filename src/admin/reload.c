@@ -271,6 +271,7 @@ static void take(struct control *c, struct conf *now) {
     listeners_commit(c->opts.listeners, now);
     watch_set(&c->watch);
     log_line(LOG_NOTICE, "reload config=%s pools=%u differences=%u", now->file, now->npools, n);
+    certs_look(&c->certs);
     conf_unref(&old);
 }
 

@@ -46,6 +46,7 @@ struct conf_listen {
 /* What the files hold that the keys name, as it was when the configuration was read. NULL: none. */
 struct conf_pem {
     char *certificate, *key, *ca;
+    int64_t expires; /* when the certificate does, usec since the epoch; 0: there is none */
 };
 
 #define CONF_INT int64_t

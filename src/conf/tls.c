@@ -58,18 +58,23 @@ static char *read_pem(const struct file *file, bool secret, struct conf_problems
     return text;
 }
 
-static void warn_dates(const struct file *file, const char *pem, struct conf_problems *ps) {
+/* Returns conf_pem.expires. */
+static int64_t read_dates(const struct file *file, const char *pem, struct conf_problems *ps) {
     struct quoted q;
     char day[32];
     time_t from, until, now = time(NULL);
-    if (!tls_dates(pem, &from, &until) || (from <= now && now <= until)) {
-        return;
+    if (!tls_dates(pem, &from, &until)) {
+        return 0; /* what is wrong with it is said by try_context */
+    }
+    if (from <= now && now <= until) {
+        return (int64_t)until * 1000000;
     }
     struct tm tm;
     const time_t *edge = now > until ? &until : &from;
     strftime(day, sizeof day, "%Y-%m-%d %H:%M UTC", gmtime_r(edge, &tm));
     problem_warn(ps, file->at, "%s: the certificate in \"%s\" %s %s", file->key, quote(&q, file->path),
                  now > until ? "expired at" : "is not valid before", day);
+    return (int64_t)until * 1000000;
 }
 
 /* The texts of a certificate, its key and those who are believed. A key that is not given lies beside the certificate. */
@@ -83,7 +88,7 @@ static bool read_all(struct conf_pem *pem, const struct file *certificate, const
         problem_error(ps, key->at, "%s: needs the certificate that belongs to it; set %s", key->key, certificate->key);
     }
     if (pem->certificate != NULL) {
-        warn_dates(certificate, pem->certificate, ps);
+        pem->expires = read_dates(certificate, pem->certificate, ps);
         pem->key = apart ? read_pem(key, true, ps) : mem_strdup(pem->certificate);
     }
     if (ca->path != NULL) {

@@ -7,11 +7,14 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 import redis
 
+from admin import get, post
 from harness import HOST, KVMUX, NIL, OK, PONG, Proxy, Raw, bulk, mc_pool, redis_pool, resp, spread, temp_dir, wait_until, yaml_text
+from prom import parse_metrics
 from tls_fixtures import Authority, Slow, TlsMemcached, TlsRaw, TlsRedis, connect, openssl
 
 pytestmark = [pytest.mark.kvmux_only]
@@ -567,6 +570,30 @@ def test_files_are_tried(ca, ids):
     assert rc == 0 and "warning: tls_certificate: everybody on this machine may read the key" in said
     os.chmod(both, 0o640)
     assert check(text) == (0, "kvmux: configuration file 'FILE' syntax is ok\n")
+
+
+def test_expiry(redis3, ca, ids):
+    """What ends soon is told by the log, and by the metrics for all; what was replaced is not told of any more."""
+    soon, old, fine = ca.issue("soon", days=5), ids["old"], ca.issue("fine", days=15)
+    pools = {"p": redis_pool(redis3, **accepts(ids, tls_certificate=soon.crt, tls_key=soon.key)),
+             "q": redis_pool(redis3, server_tls="true", server_tls_ca=ca.crt, server_tls_certificate=old.crt, server_tls_key=old.key),
+             "r": redis_pool(redis3, tls_certificate=fine.crt, tls_key=fine.key)}
+    with Proxy(pools, admin=True) as px:
+        get(px, "/health")   # control runs
+        log = px.log_text()
+        assert re.search(r"\] certificate_expires pool=p key=tls_certificate at=20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ days=[45]\n", log), log
+        assert re.search(r"\] certificate_expired pool=q key=server_tls_certificate at=\S+ note=", log) and log.count(" certificate_") == 2
+
+        def days(pool, name):
+            at = parse_metrics(get(px, "/metrics").text).value("kvmux_pool_%s_expires_seconds" % name, pool=pool)
+            return round((at - time.time()) / 86400) if at > 0 else None
+        assert [days(p, "tls_certificate") for p in "pqr"] == [5, None, 15]
+        assert [days(p, "server_tls_certificate") for p in "pqr"] == [None, -1, None]
+        shutil.copy(fine.crt, soon.crt)
+        shutil.copy(fine.key, soon.key)
+        post(px, "/reload")
+        wait_until(lambda: days("p", "tls_certificate") == 15, "the new certificate")
+        assert px.log_text().count(" certificate_expires ") == 1 and px.log_text().count(" certificate_expired ") == 2
 
 
 def test_passphrase(ca, ids):

@@ -26,7 +26,7 @@ class Authority(Id):
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key, "-out", self.crt,
                 "-days", 2, "-subj", "/CN=" + name)
 
-    def issue(self, name, alt="DNS:localhost,IP:127.0.0.1", days=2):
+    def issue(self, name, alt="DNS:localhost,IP:127.0.0.1", days=30):
         """days=-1: it expired yesterday."""
         made = Id(os.path.join(self.dir, name))
         request, extra = made.crt + ".req", made.crt + ".ext"

@@ -80,7 +80,7 @@ static int take_record(struct listeners *l, const void *record, size_t n, const 
         while (taken < nfds && listeners_hand(l, fds[taken], head->n != 0)) {
             taken++;
         }
-        rc = taken == nfds ? 1 : -1;
+        rc = taken == nfds && nfds > 0 ? 1 : -1;
     } else if (head->kind == LINK_PIDFILE && nfds == 1 && in.pid_fd < 0) {
         in.pid_fd = fds[taken++];
     } else if (head->kind == LINK_BEGIN) {
@@ -160,8 +160,9 @@ static void *take_clients(void *arg) {
     int fds[LINK_FDS_MAX];
     unsigned nfds;
     ssize_t n;
-    while ((n = link_recv(in.link, record, LINK_RECORD_MAX, fds, &nfds, -1)) > 0) {
-        unsigned taken = nfds > 0 && take_client(record, (size_t)n, fds[0]) ? 1 : 0;
+    /* A record that is not whole, for want of descriptors perhaps, costs one client: those behind it still come. */
+    while ((n = link_recv(in.link, record, LINK_RECORD_MAX, fds, &nfds, -1)) > 0 || (n < 0 && errno == EBADMSG)) {
+        unsigned taken = n > 0 && nfds > 0 && take_client(record, (size_t)n, fds[0]) ? 1 : 0;
         while (taken < nfds) {
             close(fds[taken++]);
         }

@@ -96,7 +96,8 @@ ssize_t link_recv(int link, void *to, size_t room, int *fds, unsigned *nfds, int
         return n;
     }
     *nfds = take_fds(&m, fds);
-    if (n > 0 && ((m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(struct link_head))) {
+    bool whole = (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && (size_t)n >= sizeof(struct link_head);
+    if (!whole && (n > 0 || *nfds > 0)) { /* else it is the end */
         while (*nfds > 0) {
             close(fds[--*nfds]);
         }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define SEND_MSEC 5000
+#define SKIPPED_MAX 100
 #define WHY_MAX (2 * LINK_WHY_MAX) /* quoted */
 
 extern char **environ;
@@ -150,27 +151,41 @@ static void send_clients(void) {
     }
 }
 
-/* The thread: the first word, and then the clients. */
-static void *listen_to_it(void *arg) {
-    union {
-        struct link_head head;
-        char bytes[WHY_MAX];
-    } record;
+union word {
+    struct link_head head;
+    char bytes[WHY_MAX];
+};
+
+/* SERVING or FAILED; what else a later version may say before is skipped. As link_recv. */
+static ssize_t first_word(union word *w) {
     int fds[LINK_FDS_MAX];
     unsigned nfds;
-    ssize_t n = link_recv(up.link, &record, sizeof record, fds, &nfds, up.msec);
-    size_t len = n > 0 ? (size_t)n - sizeof record.head : 0;
-    while (nfds > 0) {
-        close(fds[--nfds]);
-    }
-    if (n > 0 && record.head.kind == LINK_SERVING) {
-        up.takes_clients = record.head.n == PASSPORT_VERSION;
+    ssize_t n;
+    int skipped = 0;
+    do {
+        n = link_recv(up.link, w, sizeof *w, fds, &nfds, up.msec);
+        while (nfds > 0) {
+            close(fds[--nfds]);
+        }
+    } while (n > 0 && w->head.kind != LINK_SERVING && w->head.kind != LINK_FAILED && skipped++ < SKIPPED_MAX);
+    return n;
+}
+
+/* The thread: the first word, and then the clients. */
+static void *listen_to_it(void *arg) {
+    union word w;
+    ssize_t n = first_word(&w);
+    if (n > 0 && w.head.kind == LINK_SERVING) {
+        up.takes_clients = w.head.n == PASSPORT_VERSION;
         say(UPGRADE_SERVING);
         send_clients();
-    } else if (n > 0 && record.head.kind == LINK_FAILED) {
-        fail(record.bytes + sizeof record.head, len);
+    } else if (n > 0 && w.head.kind == LINK_FAILED) {
+        fail(w.bytes + sizeof w.head, (size_t)n - sizeof w.head);
     } else {
-        const char *why = n == 0 ? "the new program ended without a word" : errno == ETIMEDOUT ? "the new program says nothing (upgrade_timeout)" : strerror(errno);
+        const char *why = n == 0                      ? "the new program ended without a word"
+                          : n > 0 || errno == EBADMSG ? "the new program says something else than kvmux would"
+                          : errno == ETIMEDOUT        ? "the new program says nothing (upgrade_timeout)"
+                                                      : strerror(errno);
         fail(why, strlen(why));
     }
     return NULL;

@@ -269,6 +269,10 @@ bool control_reloading(const struct control *c) {
     return c->switching > 0;
 }
 
+bool control_refused(const struct control *c) {
+    return c->refused;
+}
+
 uint64_t control_connections(const struct control *c) {
     uint64_t most = 0;
     for (uint32_t i = 0; i < c->nworkers; i++) {

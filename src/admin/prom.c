@@ -91,6 +91,7 @@ static void put_process(struct str *to, const struct control *c) {
         [CONTROL_kvmux_workers] = c->nworkers,
         [CONTROL_kvmux_draining] = c->draining,
         [CONTROL_kvmux_ready] = view_ready(c, NULL),
+        [CONTROL_kvmux_reload_refused] = c->refused,
         [CONTROL_kvmux_buffer_limit_bytes] = (uint64_t)c->conf->buffer_limit,
         [CONTROL_kvmux_admin_connections] = http.connections,
         [CONTROL_kvmux_admin_requests] = http.requests,

@@ -21,6 +21,7 @@ static struct {
     int link; /* -1: nobody's successor, or over */
     int pid_fd;
     int nlisten; /* LISTEN_FDS */
+    char names[512]; /* LISTEN_FDNAMES: one for each, with colons between them; for messages, addresses decide */
     uint64_t first_id;
     bool runs; /* the thread */
     pthread_t thread;
@@ -43,6 +44,8 @@ static long take_number(const char *name) {
 
 void inherit_begin(void) {
     long link = take_number(LINK_ENV), pid = take_number("LISTEN_PID"), n = take_number("LISTEN_FDS");
+    const char *names = getenv("LISTEN_FDNAMES");
+    snprintf(in.names, sizeof in.names, "%s", names != NULL ? names : "");
     unsetenv("LISTEN_FDNAMES");
     if (link >= 0 && link < 1 << 20 && fcntl((int)link, F_SETFD, FD_CLOEXEC) == 0) {
         in.link = (int)link;
@@ -59,10 +62,22 @@ bool inherit_pending(void) {
     return in.link >= 0;
 }
 
+/* As the manager calls it; "": it does not. */
+static struct slice name_of(int index) {
+    const char *at = in.names;
+    while (index-- > 0) {
+        at += strcspn(at, ":");
+        at += *at == ':';
+    }
+    return slice(at, strcspn(at, ":"));
+}
+
 static bool take_listen_fds(struct listeners *l, char *why, size_t room) {
     for (int i = 0; i < in.nlisten; i++) {
         if (!listeners_hand(l, FIRST_FD + i, false)) {
-            snprintf(why, room, "LISTEN_FDS: descriptor %d is not a listening stream socket", FIRST_FD + i);
+            struct slice name = name_of(i);
+            snprintf(why, room, "LISTEN_FDS: descriptor %d%s%.*s%s is not a listening stream socket", FIRST_FD + i, name.n > 0 ? " (" : "",
+                     (int)name.n, name.p, name.n > 0 ? ")" : "");
             return false;
         }
     }

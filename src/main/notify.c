@@ -30,20 +30,20 @@ static void tell(const char *text) {
     }
 }
 
-void notify_serving(void) {
-    char text[64];
-    snprintf(text, sizeof text, "MAINPID=%d\nREADY=1", (int)getpid());
+void notify_serving(const char *status) {
+    char text[256];
+    snprintf(text, sizeof text, "MAINPID=%d\nREADY=1\nSTATUS=%s", (int)getpid(), status);
     tell(text);
 }
 
 void notify_reloading(void) {
     struct timespec now;
-    char text[64];
+    char text[96];
     clock_gettime(CLOCK_MONOTONIC, &now);
-    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading", (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     tell(text);
 }
 
 void notify_stopping(void) {
-    tell("STOPPING=1");
+    tell("STOPPING=1\nSTATUS=draining");
 }

@@ -5,7 +5,8 @@
 
 #include "base/base.h"
 
-void notify_serving(void);   /* and that we are the main process: after an upgrade we are another one */
+/* And that we are the main process: after an upgrade we are another one. `status` is a line for people. */
+void notify_serving(const char *status);
 void notify_reloading(void); /* until notify_serving */
 void notify_stopping(void);
 

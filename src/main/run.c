@@ -31,6 +31,7 @@ struct run {
     struct threads *threads;
     unsigned stops; /* SIGTERM and SIGINT so far */
     bool reloading; /* the service manager was told */
+    bool leaving;   /* so it was of this, or another process is the one that it listens to */
 };
 
 /* To whoever waits for the start, and to the log if that is somewhere else. */
@@ -127,13 +128,40 @@ static bool boot(struct run *r, struct conf_problems *warnings, char *why, size_
     return true;
 }
 
+static void say_serving(const struct run *r) {
+    const struct control *control = threads_control(r->threads);
+    const struct conf *conf = control_conf(control);
+    char status[160];
+    snprintf(status, sizeof status, "serving %u pool%s with %u worker%s%s", conf->npools, conf->npools == 1 ? "" : "s", r->workers,
+             r->workers == 1 ? "" : "s", control_refused(control) ? "; the last reload was refused, the log says why" : "");
+    notify_serving(status);
+}
+
+/* What control does, the service manager is told, whoever asked for it. */
+static void tell_manager(struct run *r) {
+    const struct control *control = threads_control(r->threads);
+    if (r->leaving) {
+        return;
+    }
+    if (control_draining(control)) {
+        notify_stopping();
+        r->leaving = true;
+    } else if (r->reloading && !control_reloading(control)) {
+        r->reloading = false;
+        say_serving(r);
+    } else if (!r->reloading && control_reloading(control)) {
+        notify_reloading();
+        r->reloading = true;
+    }
+}
+
 /* We serve: from here on files and paths are ours, and whoever was before us may go. */
 static bool settle(struct run *r, char *why, size_t room) {
     if (r->args->pid_file != NULL && !pidfile_write()) {
         snprintf(why, room, "pid file '%s': %s", r->args->pid_file, strerror(errno));
         return false;
     }
-    notify_serving();
+    say_serving(r);
     if (!inherit_serving()) {
         snprintf(why, room, "the kvmux that started this one is gone");
         return false;
@@ -150,7 +178,6 @@ static void on_stop(struct run *r, const char *name) {
     r->stops++;
     if (r->stops == 1) {
         log_line(LOG_NOTICE, "signal name=%s action=drain limit_msec=%lld", name, (long long)control_conf(threads_control(r->threads))->drain_timeout);
-        notify_stopping();
         control_drain(threads_control(r->threads));
     } else if (r->stops == 2) {
         log_line(LOG_NOTICE, "signal name=%s action=stop", name);
@@ -172,8 +199,10 @@ static void on_reload(struct run *r, const char *name) {
     on_reopen(name);
     if (!r->args->drop_in) {
         log_line(LOG_NOTICE, "signal name=%s action=reload", name);
-        notify_reloading();
-        r->reloading = true;
+        if (!r->leaving) { /* also when it is refused at once */
+            notify_reloading();
+            r->reloading = true;
+        }
         control_want_reload(threads_control(r->threads));
     }
 }
@@ -223,6 +252,7 @@ static void on_upgrade_news(struct run *r) {
         log_line(LOG_NOTICE, "upgraded pid=%d limit_msec=%lld note=\"another process serves, this one drains\"", (int)getpid(),
                  (long long)control_conf(control)->drain_timeout);
         control_upgrade_answer(control, true, "another process serves, this one drains");
+        r->leaving = true;
         listeners_lend(&r->listeners);
         pidfile_leave();
         struct mailbox *heir = upgrade_heir();
@@ -267,10 +297,7 @@ static void serve(struct run *r) {
         }
         on_upgrade_wanted(r);
         on_upgrade_news(r);
-        if (r->reloading && !control_reloading(control)) {
-            r->reloading = false;
-            notify_serving();
-        }
+        tell_manager(r);
     } while (control_turn(control, -1));
     signals_wake(NULL);
 }

@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 import redis
@@ -14,6 +15,7 @@ from redis.retry import Retry
 from admin import get, post
 from harness import (HOST, KVMUX, OK, PONG, MemcachedServer, Process, Proxy, Raw, RedisServer, _libc, array, bulk, free_port, mc_pool, redis_pool, resp,
                      temp_dir, wait_until)
+from prom import parse_metrics
 from test_reload import Load, once, redis_step
 from tls_fixtures import Authority, connect
 
@@ -411,7 +413,8 @@ class Manager:
     def run(self, px, sockets, argv=()):
         """As systemd does: descriptors from 3 on, LISTEN_PID is the process itself."""
         code = "import os,sys\nos.environ['LISTEN_PID']=str(os.getpid())\nos.execv(sys.argv[1],sys.argv[1:])"
-        env = dict(os.environ, NOTIFY_SOCKET=self.path, LISTEN_FDS=str(len(sockets)))
+        env = dict(os.environ, NOTIFY_SOCKET=self.path, LISTEN_FDS=str(len(sockets)),
+                   LISTEN_FDNAMES=":".join("socket-%d" % i for i in range(len(sockets))))
 
         def prepare():
             for i, s in enumerate(sockets):
@@ -431,12 +434,14 @@ def test_service_manager():
     unix.listen()
     manager = Manager()
     with RedisServer() as r:
-        px = Proxy({"p": redis_pool([r]), "q": redis_pool([r])}, listens={"p": tcp.getsockname(), "q": path}, start=False)
-        px.stats_port = free_port()
+        px = Proxy({"p": redis_pool([r]), "q": redis_pool([r])}, listens={"p": tcp.getsockname(), "q": path}, start=False, admin=True)
+        px.stats_port, px.admin_port = free_port(), free_port()
         px.write_conf()
         px.proc = manager.run(px, [tcp, unix])
         try:
-            assert manager.hears() == ["MAINPID=%d" % px.pid, "READY=1"]
+            serving = ["READY=1", "STATUS=serving 2 pools with 2 workers"]
+            me = ["MAINPID=%d" % px.pid]
+            assert manager.hears() == me + serving
             tcp.close()
             unix.close()
             for pool in "pq":
@@ -444,15 +449,29 @@ def test_service_manager():
                     assert c.cmd("PING") == PONG
             px.proc.signal(signal.SIGHUP)
             said = manager.hears()
-            assert said[0] == "RELOADING=1" and re.fullmatch(r"MONOTONIC_USEC=[1-9]\d*", said[1])
-            assert manager.hears()[-1] == "READY=1"
+            now = time.clock_gettime(time.CLOCK_MONOTONIC)
+            assert said[0] == "RELOADING=1" and 0 <= now - int(re.fullmatch(r"MONOTONIC_USEC=([1-9]\d*)", said[1]).group(1)) / 1e6 < 60
+            assert said[2:] == ["STATUS=reloading"] and manager.hears() == me + serving
+            post(px, "/reload")   # whoever asks for it
+            assert manager.hears()[0] == "RELOADING=1" and manager.hears() == me + serving
+            with open(px.conf) as f:
+                good = f.read()
+            for text, more, refused in (("nonsense", "; the last reload was refused, the log says why", 1), (good, "", 0)):
+                with open(px.conf, "w") as f:
+                    f.write(text)
+                px.proc.signal(signal.SIGHUP)
+                assert manager.hears()[0] == "RELOADING=1" and manager.hears() == me + serving[:1] + [serving[1] + more]
+                assert parse_metrics(get(px, "/metrics").text).value("kvmux_reload_refused") == refused
             upgrade(px)
-            assert manager.hears() == ["MAINPID=%d" % px.pid, "READY=1"]
+            me = ["MAINPID=%d" % px.pid]
+            assert manager.hears() == me + serving
+            with open("/proc/%d/environ" % px.pid, "rb") as f:   # those were for the one before
+                assert b"LISTEN_" not in f.read()
             for pool in "pq":
                 with px.client(pool) as c:
                     assert c.cmd("PING") == PONG
             px.proc.signal(signal.SIGTERM)
-            assert manager.hears() == ["STOPPING=1"]
+            assert manager.hears() == ["STOPPING=1", "STATUS=draining"]
             assert px.proc.wait() == 0
             assert os.path.exists(path)  # it is the manager's
         finally:
@@ -468,6 +487,6 @@ def test_wrong_descriptors():
         px.write_conf()
         p = Manager().run(px, [a])
         assert p.wait() == 1
-        assert "LISTEN_FDS: descriptor 3 is not a listening stream socket" in px.log_text()
+        assert "LISTEN_FDS: descriptor 3 (socket-0) is not a listening stream socket" in px.log_text()
     a.close()
     b.close()

@@ -14,12 +14,6 @@
 #include "core/worker_state.h"
 
 #define LINGER_USEC 1000000
-/* A client of whose replies nothing is known yet may have so many requests in flight, or what fills client_buffer with
- * replies of this size. Few clients send more at once. */
-#define WINDOW_FIRST 64
-#define REPLY_FIRST 16384
-/* Any client may have so many: one reply is written while the next one comes. */
-#define WINDOW_MIN 2
 /* A flush of fewer bytes teaches nothing about large replies: it is the least client_buffer. */
 #define LEARN_MIN 4096
 /* So much may a client send behind a command that waits before it is not read any more. */
@@ -36,25 +30,6 @@ static bool client_full(const struct client *c) {
     const struct conf_pool *conf = c->pool->conf;
     size_t room = worker_tight(worker_of(c)) ? 0 : (size_t)conf->client_buffer;
     return c->waiting || c->nreqs >= c->window || c->bytes > room;
-}
-
-/* Out of line, like client_learn: inlined they would cost registers in the functions that every request runs through. */
-static __attribute__((noinline)) uint32_t first_window(const struct conf_pool *conf) {
-    size_t fit = max_size((size_t)conf->client_buffer / REPLY_FIRST, WINDOW_MIN);
-    return (uint32_t)min_size(min_size(fit, WINDOW_FIRST), (size_t)conf->client_max_requests);
-}
-
-/* The window follows the mean. One large reply among small ones halves it, since what is behind it was small; the next small
- * ones open it again, but only for a client that has more to ask. */
-__attribute__((noinline)) void client_learn(struct client *c, size_t bytes, uint32_t n) {
-    const struct conf_pool *conf = c->pool->conf;
-    uint64_t room = (uint64_t)conf->client_buffer, most = (uint64_t)conf->client_max_requests, window = c->window;
-    if (bytes * window > room * max_size(n, 1)) {
-        window = max_size(window / 2, max_size(room * max_size(n, 1) / bytes, WINDOW_MIN));
-    } else if (stream_paused(&c->stream) && bytes * (window + n) <= room * n) {
-        window += n;
-    }
-    c->window = (uint32_t)min_size(window, most);
 }
 
 /* A command of it waits at the server, perhaps for ever. */
@@ -160,6 +135,15 @@ static __attribute__((noinline)) size_t client_hold(struct client *c, struct sli
     return used;
 }
 
+/* What its parser has to know beside the bytes. */
+static void client_brief(const struct client *c, struct msg *m) {
+    const struct conf_pool *conf = c->pool->conf;
+    m->rules = conf->rules;
+    m->learned = c->pool->learned;
+    m->max_bytes = (size_t)conf->client_request_limit;
+    m->max_args = (uint32_t)conf->client_max_arguments;
+}
+
 static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     struct client *c = CONTAINER_OF(s, struct client, stream);
     struct worker *w = worker_of(c);
@@ -169,10 +153,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
     if (c->state != CLIENT_OPEN) {
         return in.n; /* CLOSING, LINGER: thrown away */
     }
-    m->rules = c->pool->conf->rules;
-    m->learned = c->pool->learned;
-    m->max_bytes = (size_t)c->pool->conf->client_request_limit;
-    m->max_args = (uint32_t)c->pool->conf->client_max_arguments;
+    client_brief(c, m);
     if (UNLIKELY(c->front == NULL) && in.n > 0) {
         const struct proto *front = c->pool->front;
         c->front = front->other != NULL && in.p[0] == front->other_byte ? front->other : front;
@@ -486,7 +467,7 @@ static struct client *client_begin(struct pool *pool) {
     struct worker *w = pool->worker;
     struct client *c = freelist_get(&w->clients);
     *c = (struct client){.pool = pool};
-    c->window = first_window(pool->conf);
+    c->window = client_first_window(pool->conf);
     queue_init(&c->fifo);
     stage_init(&c->stage, &w->bufs);
     timer_init(&c->timer, client_on_timer);

@@ -66,6 +66,7 @@ static inline uint32_t client_clock(int64_t usec) {
 static inline int64_t client_seconds(uint32_t clock) {
     return ((int64_t)clock << 20) / 1000000;
 }
+struct conf_pool;
 void client_accept(struct pool *, struct listener *, int fd);
 /* One of another process (handover.h), whatever client_connections says: it was let in. Takes the texts of the session. */
 struct client *client_adopt(struct pool *, int fd, const struct session *, struct slice unread);
@@ -86,6 +87,8 @@ void client_wake(struct client *);
 void client_flush(struct client *);
 /* It gets what it has asked for, and is closed; at once when a command of it waits at a server, perhaps for ever. */
 void client_drain(struct client *, enum reason);
+/* window.c: of one that has asked for nothing yet. */
+uint32_t client_first_window(const struct conf_pool *);
 /* `n` replies had `bytes` together; n == 0: so much of one that is longer. */
 void client_learn(struct client *, size_t bytes, uint32_t n);
 /* Answers what it has asked for and closes. */

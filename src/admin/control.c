@@ -38,6 +38,7 @@ struct control *control_new(const struct control_opts *opts) {
     stats_port_start(&c->stats_port, c, opts->stats_fd);
     round_init(&c->clients, c);
     round_init(&c->hotkeys, c);
+    round_init(&c->slow, c);
     c->history = admin ? history_new(c) : NULL;
     return c;
 }
@@ -188,6 +189,9 @@ static void control_read_mail(struct control *c) {
         case MAIL_ROLL:
             clients_on_mail(c, (struct mail_roll *)(void *)mail);
             continue;
+        case MAIL_SLOW:
+            slow_on_mail(c, (struct mail_slow *)(void *)mail);
+            continue;
         case MAIL_HOT:
             hotkeys_on_mail(c, (struct mail_hot *)(void *)mail);
             continue;
@@ -309,6 +313,7 @@ void control_free(struct control **cp) {
     stats_port_fini(&c->stats_port);
     round_fini(&c->clients);
     round_fini(&c->hotkeys);
+    round_fini(&c->slow);
     control_upgrade_answer(c, false, "the process ends");
     http_free(&c->http);
     history_free(&c->history);

@@ -57,7 +57,7 @@ struct control {
     bool reload_wanted;            /* as soon as they have */
     struct stats_port stats_port;
     struct http *http; /* NULL: there is no admin port */
-    struct round clients, hotkeys;
+    struct round clients, hotkeys, slow;
     struct history *history; /* NULL: nobody could ask for it */
     struct timer drain_timer;
     struct watch watch;

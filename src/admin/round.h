@@ -10,6 +10,7 @@
 struct control;
 struct mail_hot;
 struct mail_roll;
+struct mail_slow;
 struct request;
 
 struct round {
@@ -29,8 +30,9 @@ static inline bool round_wants(const struct round *r, uint64_t token) {
 }
 void round_end(struct round *); /* after the answer */
 
-/* Mails on their rounds (core/roll.h, core/hot.h). Both take theirs. */
+/* Mails on their rounds (core/roll.h, core/hot.h, core/slowlog.h). Each takes its own. */
 void clients_on_mail(struct control *, struct mail_roll *);
 void hotkeys_on_mail(struct control *, struct mail_hot *);
+void slow_on_mail(struct control *, struct mail_slow *);
 
 #endif

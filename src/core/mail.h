@@ -39,6 +39,7 @@ enum mail_kind {
     MAIL_LOG,      /* mail_log: a line to write */
     /* both ways */
     MAIL_ROLL,     /* mail_roll (core/roll.h): all clients, for the operator; from control to one worker after the other */
+    MAIL_SLOW,     /* mail_slow (core/slowlog.h): the log of slow requests, in the same way */
     MAIL_HOT,      /* mail_hot (core/hot.h): hot keys and big requests, in the same way */
     MAIL_SURVEY,   /* mail_survey: from worker to worker by way of control, and back to the one that asked */
 };

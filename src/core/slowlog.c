@@ -9,22 +9,20 @@
 
 #define SLOW_KEEP_USEC 60000000
 #define SLOW_RATE 32
-#define HEAD_MAX 512   /* bytes of a request */
 #define HEAD_SLOTS 256 /* requests in flight whose beginnings are kept; of two in the same slot the later one stays */
-#define NAME_MAX_LEN 64
 
 struct head {
     const struct server *server;
     const struct req *req; /* not looked at: with `born` it tells which one this is of */
     uint32_t born, len;
-    uint8_t bytes[HEAD_MAX];
+    uint8_t bytes[SLOW_HEAD];
 };
 
 struct entry {
     struct list link; /* of slowlog.entries: the newest first */
     struct slow slow;
-    char addr[ADDR_TEXT_MAX], name[NAME_MAX_LEN], server[NAME_MAX_LEN];
-    uint8_t head[HEAD_MAX];
+    char addr[ADDR_TEXT_MAX], name[SLOW_TEXT], server[SLOW_TEXT];
+    uint8_t head[SLOW_HEAD];
 };
 
 struct slowlog {
@@ -51,9 +49,9 @@ void slowlog_keep(struct server *s, struct req *r) {
     h->req = r;
     h->born = r->born;
     h->len = 0;
-    for (uint32_t i = 0; i < r->bytes.n && h->len < HEAD_MAX; i++) {
+    for (uint32_t i = 0; i < r->bytes.n && h->len < SLOW_HEAD; i++) {
         struct slice piece = span_slice(rope_span(&r->bytes, i));
-        size_t n = min_size(piece.n, HEAD_MAX - h->len);
+        size_t n = min_size(piece.n, SLOW_HEAD - h->len);
         memcpy(h->bytes + h->len, piece.p, n);
         h->len += (uint32_t)n;
     }
@@ -127,8 +125,8 @@ __attribute__((noinline)) void slowlog_note(struct uplink *u, const struct req *
         return;
     }
     metric_add(&p->stats.v[POOL_slow_requests], 1);
-    if (p->front->slow == NULL || p->conf->slowlog_max_len == 0) {
-        return; /* nobody could read it */
+    if (p->conf->slowlog_max_len == 0) {
+        return;
     }
     struct slowlog *log = log_of(p);
     s->keeps_heads = may_make(log, worker_now(w)); /* when nearly all are slow, copying would only make them slower */
@@ -174,6 +172,35 @@ uint64_t slowlog_tell(struct pool *p, const struct msg *m, struct out *out) {
         }
     }
     return removed;
+}
+
+static struct mail_slow *add_entries(struct mail_slow *m, const struct pool *p) {
+    uint32_t room = p->slow->n < m->max ? p->slow->n : m->max;
+    m = mem_realloc(m, sizeof *m + (m->n + room) * sizeof *m->v);
+    LIST_EACH(&p->slow->entries, l) {
+        const struct entry *from = CONTAINER_OF(l, struct entry, link);
+        if (room-- == 0) {
+            break;
+        }
+        struct slow_entry *e = &m->v[m->n++];
+        e->pool = p->id;
+        e->slow = from->slow;
+        memcpy(e->addr, from->addr, sizeof e->addr);
+        memcpy(e->name, from->name, sizeof e->name);
+        memcpy(e->server, from->server, sizeof e->server);
+        e->nhead = (uint32_t)from->slow.head.n;
+        memcpy(e->head, from->head, e->nhead);
+    }
+    return m;
+}
+
+void slowlog_on_mail(struct worker *w, struct mail_slow *m) {
+    for (uint32_t i = 0; i < w->npools; i++) {
+        if (w->pools[i]->slow != NULL) {
+            m = add_entries(m, w->pools[i]);
+        }
+    }
+    mailbox_post(w->opts.control, &m->mail);
 }
 
 void slowlog_derive(struct pool *p) {

@@ -9,14 +9,36 @@
 #ifndef KVMUX_CORE_SLOWLOG_H
 #define KVMUX_CORE_SLOWLOG_H
 
+#include "core/mail.h"
 #include "core/uplink.h"
 
 struct pool;
+struct worker;
 
+#define SLOW_HEAD 512 /* bytes of a request that are kept */
+#define SLOW_TEXT 64  /* longer names are cut */
 #define SLOW_OFF UINT32_MAX /* pool.slow_usec */
 
 /* `m` asks about the log (CMD_SLOWLOG). Returns how many entries were removed. */
 uint64_t slowlog_tell(struct pool *, const struct msg *, struct out *);
+/* One entry for the operator (GET /slowlog). */
+struct slow_entry {
+    uint32_t pool; /* id */
+    struct slow slow; /* its texts are the ones below */
+    char addr[ADDR_TEXT_MAX], name[SLOW_TEXT], server[SLOW_TEXT];
+    uint32_t nhead;
+    uint8_t head[SLOW_HEAD];
+};
+struct mail_slow {
+    struct mail mail;
+    uint32_t next;  /* control: the worker to be asked next */
+    uint64_t token; /* control's own */
+    uint32_t max, n; /* entries of each worker and pool, the newest ones; all that there are */
+    struct slow_entry v[];
+};
+/* Adds this worker's entries and sends it back. */
+void slowlog_on_mail(struct worker *, struct mail_slow *); /* takes it */
+
 /* Its configuration changed: drops what is too much. */
 void slowlog_derive(struct pool *);
 void slowlog_free(struct pool *);

@@ -6,6 +6,7 @@
 #include "core/handover.h"
 #include "core/hot.h"
 #include "core/roll.h"
+#include "core/slowlog.h"
 #include "core/switch.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
@@ -380,6 +381,8 @@ static void worker_read_mail(struct worker *w) {
             survey_on_mail(w, (struct mail_survey *)(void *)mail); /* it travels on */
         } else if (mail->kind == MAIL_ROLL) {
             roll_on_mail(w, (struct mail_roll *)(void *)mail);
+        } else if (mail->kind == MAIL_SLOW) {
+            slowlog_on_mail(w, (struct mail_slow *)(void *)mail);
         } else if (mail->kind == MAIL_HOT) {
             hot_on_mail(w, (struct mail_hot *)(void *)mail);
         } else {

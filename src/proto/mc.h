@@ -155,6 +155,7 @@ enum parse_rc mc_parse_req(struct parser *, struct slice in, struct msg *);
 enum parse_rc mc_parse_rsp(struct parser *, const struct cmd *, struct slice in, struct rsp *);
 void mc_build(const struct msg *, struct buf *, const uint32_t *keys, uint32_t nkeys, struct out *);
 void mc_merge(const struct fan_in *, struct out *);
+size_t mc_show(struct slice head, uint8_t *to, size_t room);
 bool mc_local(const struct msg *, struct session *, const struct facts *, struct out *);
 void mc_error(enum reason, struct out *);
 uint32_t mc_greet(const struct greeting *, struct out *);

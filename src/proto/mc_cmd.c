@@ -160,6 +160,7 @@ const struct proto proto_mc = {
     .build = mc_build,
     .merge = mc_merge,
     .local = mc_local,
+    .show = mc_show,
     .error = error,
     .greet = mc_greet,
     .probe = mc_probe,

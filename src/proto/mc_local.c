@@ -80,3 +80,10 @@ bool mc_local(const struct msg *m, struct session *s, const struct facts *f, str
         return false;
     }
 }
+
+size_t mc_show(struct slice head, uint8_t *to, size_t room) {
+    const uint8_t *end = memchr(head.p, '\r', head.n);
+    size_t n = min_size(end != NULL ? (size_t)(end - head.p) : head.n, room);
+    memcpy(to, head.p, n);
+    return n;
+}

@@ -474,6 +474,8 @@ struct proto {
     /* ... with CMD_SLOWLOG: about one entry of the log, the nth of this worker, newest first. PASS: no more; CLOSE: it is to be removed.
      * NULL: nobody can ask. */
     enum verdict (*slow)(const struct msg *, const struct slow *, uint32_t nth, struct out *);
+    /* The beginning of a request as servers get it, for people: its words, as many as fit. Returns how many bytes. NULL: no server gets any. */
+    size_t (*show)(struct slice head, uint8_t *to, size_t room);
     /* `cmd` and `tag` of the request that it answers; cmd NULL: it answers none. */
     void (*error)(enum reason, const struct cmd *, uint32_t tag, struct out *);
     /* Returns the number of replies to expect; any RSP_ERROR among them is a refusal. */

@@ -162,6 +162,7 @@ void resp_survey_judge(struct msg *);
 enum verdict resp_survey(const struct msg *, const struct portrait *, struct out *);
 void resp_survey_merge(const struct fan_in *, struct out *);
 /* The same of those with CMD_SLOWLOG. */
+size_t resp_show(struct slice head, uint8_t *to, size_t room);
 void resp_slow_judge(struct msg *);
 enum verdict resp_slow(const struct msg *, const struct slow *, uint32_t nth, struct out *);
 void resp_slow_merge(const struct fan_in *, struct out *);

@@ -35,6 +35,7 @@ const struct proto proto_resp = {
     .local = resp_local,
     .survey = resp_survey,
     .slow = resp_slow,
+    .show = resp_show,
     .error = error,
     .greet = resp_greet,
     .probe = resp_probe,

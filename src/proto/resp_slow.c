@@ -127,6 +127,21 @@ enum verdict resp_slow(const struct msg *m, const struct slow *e, uint32_t nth, 
     return VERDICT_SAID;
 }
 
+size_t resp_show(struct slice head, uint8_t *to, size_t room) {
+    struct words w = {.n = 0};
+    size_t n = 0;
+    read_words(head, &w);
+    for (uint32_t i = 0; i < w.n && n < room; i++) {
+        if (i > 0) {
+            to[n++] = ' ';
+        }
+        size_t here = min_size(w.len[i], room - n);
+        memcpy(to + n, w.v[i], here);
+        n += here;
+    }
+    return n;
+}
+
 /* ---- all of them ---- */
 
 struct found {

@@ -190,6 +190,29 @@ def test_clients_of_memcached(mc_alone):
         assert one["pool"] == "m" and one["last_command"] == "set" and one["address"] == "%s:%d" % c.s.getsockname()
 
 
+def test_slowlog_of_both_protocols(redis_alone, mc_alone):
+    """Every request is slow here. The first one of a server has its command only; then whole beginnings are kept."""
+    pools = {"p": redis_pool([redis_alone.entry(name="s1")], slowlog_slower_than=0), "m": mc_pool([mc_alone.entry(name="m1")], slowlog_slower_than=0),
+             "fast": redis_pool([redis_alone])}
+    with Proxy(pools, admin=True) as px:
+        with px.client("p") as c, px.client("m") as m, px.client("fast") as f:
+            assert f.cmd("PING") == PONG and f.value("GET", "fast") is None
+            assert c.cmd("CLIENT", "SETNAME", "app") == OK
+            for i in range(3):
+                assert c.cmd("SET", "key %d" % i, b"\xff\r\n") == OK
+                assert m.mc_set("key%d" % i, "v") == b"STORED\r\n"
+            slow = get(px, "/slowlog").json()["slow"]
+            assert len(slow) == 6 and [x["when"] for x in slow] == sorted((x["when"] for x in slow), reverse=True)
+            mine, theirs = ([x for x in slow if x["pool"] == p] for p in "pm")
+            assert [x["request"] for x in mine][:2] == ["SET key 2 \\xff\\x0d\\x0a", "SET key 1 \\xff\\x0d\\x0a"]
+            assert [x["request"] for x in theirs][:2] == ["set key2 0 0 1", "set key1 0 0 1"]
+            assert {(x["server"], x["command"], x["name"], x["client"]) for x in mine} == {("s1", "set", "app", "%s:%d" % c.s.getsockname())}
+            assert all(x["usec"] >= x["queue_usec"] + x["server_usec"] for x in slow)
+            assert len(get(px, "/slowlog?limit=2").json()["slow"]) == 2
+            for wrong in ("x", "-1", "1001", ""):
+                get(px, "/slowlog?limit=" + wrong, 400)
+
+
 # ------------------------------------------------------------------------------------------------ what is done
 
 def state_of(px, server, pool="alpha"):

@@ -4,9 +4,11 @@
 #include "admin/sum.h"
 #include "base/mem.h"
 #include "io/usage.h"
+#include "stats/times.h"
 
 #define PERIOD_SEC 2
 #define POINTS 150 /* five minutes */
+#define SERVERS_TIMED 512 /* 2 KiB each; where there are more, nothing is said of how long each took */
 
 /* A counter's growth per second, or a gauge's value, at each sample. */
 struct series {
@@ -15,7 +17,13 @@ struct series {
 };
 
 enum { CLIENTS, QUEUE, MEMORY_KIB, CPU_PERCENT, PROCESS_SERIES };
-enum { POOL_REQUESTS, POOL_ERRORS, POOL_SERIES }; /* then one for each server: its requests */
+enum { POOL_REQUESTS, POOL_ERRORS, POOL_P50, POOL_P99, POOL_SERIES }; /* then one for each server: its requests */
+
+/* Of one histogram: how it was, and what came since the time before. */
+struct timed {
+    struct hist was;
+    struct lately lately;
+};
 
 struct history {
     struct control *control;
@@ -25,6 +33,9 @@ struct history {
     int64_t sampled_at, elapsed; /* usec; elapsed 0: there was no sample before this one, and `last` means nothing */
     struct series process[PROCESS_SERIES];
     struct series *pools; /* all series of all pools, in the order of the configuration */
+    struct timed *timed;  /* of each pool, and behind all of them of each server; NULL of servers: there are too many */
+    uint32_t *first;      /* of each pool: its first server's place among all servers */
+    bool times_servers;
 };
 
 /* ---- sampling ---- */
@@ -39,6 +50,30 @@ static void put_gauge(const struct history *h, struct series *s, uint64_t now) {
     s->v[h->next] = (int64_t)now < 0 ? 0 : now < UINT32_MAX ? (uint32_t)now : UINT32_MAX;
 }
 
+static void time_took(struct history *h, struct timed *t, const struct hist *now) {
+    struct hist since = {0};
+    for (uint32_t i = 0; i < HIST_SLOTS; i++) {
+        since.v[i] = h->elapsed > 0 && now->v[i] > t->was.v[i] ? now->v[i] - t->was.v[i] : 0;
+    }
+    t->was = *now;
+    t->lately = (struct lately){hist_permille(&since, 500), hist_permille(&since, 990), hist_permille(&since, 999)};
+}
+
+static void time_pool(struct history *h, uint32_t p) {
+    struct pool_times sum;
+    struct hist all = {0};
+    sum_pool_times(h->control, p, &sum);
+    hist_merge(&all, &sum.v[POOL_TIME_read]);
+    hist_merge(&all, &sum.v[POOL_TIME_write]);
+    hist_merge(&all, &sum.v[POOL_TIME_other]);
+    time_took(h, &h->timed[p], &all);
+    for (uint32_t s = 0; h->times_servers && s < h->conf->pools[p].nservers; s++) {
+        struct server_times server;
+        sum_server_times(h->control, p, s, &server);
+        time_took(h, &h->timed[h->conf->npools + h->first[p] + s], &server.v[SERVER_TIME_server]);
+    }
+}
+
 static void sample_pools(struct history *h) {
     const struct control *c = h->control;
     struct series *s = h->pools;
@@ -49,6 +84,9 @@ static void sample_pools(struct history *h) {
         clients += pool.v[POOL_client_connections];
         put_counter(h, s++, pool.v[POOL_client_requests]);
         put_counter(h, s++, pool.v[POOL_forward_error] + pool.v[POOL_protocol_errors]);
+        time_pool(h, p);
+        put_gauge(h, s++, h->timed[p].lately.p50);
+        put_gauge(h, s++, h->timed[p].lately.p99);
         for (uint32_t i = 0; i < c->conf->pools[p].nservers; i++) {
             struct server_block server;
             sum_server(c, p, i, &server);
@@ -62,14 +100,19 @@ static void sample_pools(struct history *h) {
 
 static void begin_anew(struct history *h) {
     struct conf *conf = h->control->conf;
-    uint32_t n = 0;
+    uint32_t nservers = 0;
+    h->first = mem_realloc(h->first, conf->npools * sizeof *h->first);
     for (uint32_t p = 0; p < conf->npools; p++) {
-        n += POOL_SERIES + conf->pools[p].nservers;
+        h->first[p] = nservers;
+        nservers += conf->pools[p].nservers;
     }
     conf_unref(&h->conf);
     h->conf = conf_ref(conf);
     mem_free(h->pools);
-    h->pools = mem_zalloc(n * sizeof *h->pools);
+    h->pools = mem_zalloc((conf->npools * (size_t)POOL_SERIES + nservers) * sizeof *h->pools);
+    h->times_servers = nservers <= SERVERS_TIMED;
+    mem_free(h->timed);
+    h->timed = mem_zalloc((conf->npools + (size_t)(h->times_servers ? nservers : 0)) * sizeof *h->timed);
     h->n = h->next = 0;
     h->sampled_at = 0;
 }
@@ -117,6 +160,10 @@ static const struct series *put_pool(struct str *to, const struct history *h, co
     put_series(to, h, "requests", &s[POOL_REQUESTS], 1);
     str_put(to, ",");
     put_series(to, h, "errors", &s[POOL_ERRORS], 1);
+    str_put(to, ",");
+    put_series(to, h, "p50", &s[POOL_P50], 1);
+    str_put(to, ",");
+    put_series(to, h, "p99", &s[POOL_P99], 1);
     str_put(to, ",\"servers\":{");
     s += POOL_SERIES;
     for (uint32_t i = 0; i < pool->nservers; i++) {
@@ -147,6 +194,15 @@ void history_json(const struct history *h, struct str *to) {
     str_put(to, "]}\n");
 }
 
+struct lately history_pool(const struct history *h, uint32_t pool) {
+    return h->conf == h->control->conf ? h->timed[pool].lately : (struct lately){0};
+}
+
+struct lately history_server(const struct history *h, uint32_t pool, uint32_t server) {
+    bool known = h->conf == h->control->conf && h->times_servers;
+    return known ? h->timed[h->conf->npools + h->first[pool] + server].lately : (struct lately){0};
+}
+
 /* ---- begin and end ---- */
 
 struct history *history_new(struct control *c) {
@@ -164,6 +220,8 @@ void history_free(struct history **hp) {
         timer_cancel(h->control->loop, &h->timer);
         conf_unref(&h->conf);
         mem_free(h->pools);
+        mem_free(h->timed);
+        mem_free(h->first);
         mem_free(h);
     }
 }

@@ -10,6 +10,13 @@ struct history;
 
 struct history *history_new(struct control *);
 void history_free(struct history **);
+/* How long requests took in the last period, from being queued until the client has the reply; of a server: until its reply is here. usec;
+ * all 0: there were none, or it is not kept (of servers, where there are very many). Control thread. */
+struct lately {
+    uint32_t p50, p99, p999;
+};
+struct lately history_pool(const struct history *, uint32_t pool);
+struct lately history_server(const struct history *, uint32_t pool, uint32_t server);
 void history_json(const struct history *, struct str *);
 
 #endif

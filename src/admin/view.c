@@ -69,6 +69,10 @@ static void put_metrics(struct str *to, const struct metric_row *rows, uint32_t 
     str_put(to, "}}");
 }
 
+static void put_lately(struct str *to, struct lately took) {
+    str_format(to, "\"p50_usec\":%u,\"p99_usec\":%u,\"p999_usec\":%u,", took.p50, took.p99, took.p999);
+}
+
 static void put_server(struct str *to, const struct control *c, uint32_t pool, uint32_t server) {
     const struct conf_server *conf = &c->conf->pools[pool].servers[server];
     const struct health *h = &c->pools[pool]->servers[server]->health;
@@ -86,6 +90,7 @@ static void put_server(struct str *to, const struct control *c, uint32_t pool, u
     put_number(to, "queued", (int64_t)sum.v[SERVER_in_queue]);
     put_number(to, "waiting", (int64_t)sum.v[SERVER_out_queue]);
     put_text(to, "version", c->pools[pool]->servers[server]->learn.identity.version);
+    put_lately(to, history_server(c->history, pool, server));
     put_metrics(to, server_metric_rows, SERVER_METRICS, sum.v);
 }
 
@@ -107,6 +112,7 @@ static void put_pool(struct str *to, const struct control *c, uint32_t pool) {
     put_flag(to, "auto_eject_hosts", conf->auto_eject_hosts);
     put_number(to, "client_limit", conf->client_connections);
     put_number(to, "servers_in_use", view_servers_in_use(c, pool));
+    put_lately(to, history_pool(c->history, pool));
     put_name(to, "servers");
     for (uint32_t s = 0; s < conf->nservers; s++) {
         str_put(to, s == 0 ? "[" : ",");

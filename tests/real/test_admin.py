@@ -132,6 +132,25 @@ def test_history(px):
     assert min(doc["memory"]) > 1 << 20
 
 
+def test_latency_is_that_of_the_last_seconds(redis_alone):
+    """Percentiles of the last period in /pools, and their history; quiet again, they are 0."""
+    with Proxy({"p": redis_pool([redis_alone.entry(name="s1")])}, admin=True) as px, px.client() as c:
+        def pool():
+            return get(px, "/pools").json()["pools"][0]
+
+        def ask_and_look():
+            for i in range(300):
+                assert c.cmd("SET", "k%d" % i, "v") == OK
+            return pool()["p99_usec"] > 0 and pool()
+        p = wait_until(ask_and_look, "a period with requests in it")
+        assert 0 < p["p50_usec"] <= p["p99_usec"] <= p["p999_usec"] < 5000000
+        (s,) = p["servers"]
+        assert 0 < s["p50_usec"] <= s["p99_usec"] and s["p50_usec"] <= p["p99_usec"]
+        wait_until(lambda: pool()["p99_usec"] == 0, "a period without")
+        (was,) = get(px, "/history").json()["pools"]
+        assert len(was["p50"]) == len(was["p99"]) == len(was["requests"]) and max(was["p99"]) >= max(was["p50"]) > 0
+
+
 def test_config_is_in_force_and_shows_no_secret(redis_alone):
     with Proxy({"p": redis_pool([redis_alone.entry(name="one")], redis_auth="s3cret-word", timeout="777", deny_commands=["keys"],
                                 users=[{"name": "u", "password": "s3cret-word"}], server_password="s3cret-word")}, admin=True) as px:

@@ -29,13 +29,15 @@ class Dom(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.pool = self.server = self.figure = None
-        self.texts, self.states, self.tags = {}, {}, []
+        self.pool = self.server = self.figure = self.list = None
+        self.texts, self.states, self.tags, self.lists = {}, {}, [], {}   # lists: title -> all its text
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         a = dict(attrs)
         self.tags.append((tag, a))
+        if "data-list" in a:
+            self.list = a["data-list"]
         if "data-pool" in a:
             self.pool, self.server = a["data-pool"], None
         if "data-server" in a:
@@ -47,11 +49,15 @@ class Dom(html.parser.HTMLParser):
             self.figure = a["data-figure"]
 
     def handle_data(self, data):
+        if self.list:
+            self.lists[self.list] = self.lists.get(self.list, "") + data
         if self.figure:
             key = (self.pool, self.server, self.figure)
             self.texts[key] = self.texts.get(key, "") + data
 
     def handle_endtag(self, tag):
+        if tag == "section":
+            self.list = None
         if tag in ("td", "b"):
             self.figure = None
 
@@ -96,7 +102,7 @@ def test_page_shows_pools_servers_and_rates(redis3):
         def busy():   # the browser's clock runs ahead, so a rate is that of a few milliseconds
             dom = Dom(dump_dom(px))
             rows = [("cache", "shard0"), ("cache", "shard1"), ("cache", "shard2"), ("cache", None), ('<b>sess"ions</b>', "<i>one")]
-            return all(dom.number(*row, "requests") > 0 for row in rows) and dom
+            return all(dom.number(*row, "requests") > 0 for row in rows) and dom.lists and dom
         dom = wait_until(busy, "rates that are not zero", 120)
     assert dom.states == {("cache", "shard0"): "up", ("cache", "shard1"): "up", ("cache", "shard2"): "up",
                           ("cache", "dying"): "ejected", ('<b>sess"ions</b>', "<i>one"): "up"}
@@ -105,6 +111,8 @@ def test_page_shows_pools_servers_and_rates(redis3):
         assert dom.number("cache", server, "uplinks") > 0
     assert dom.number("cache", None, "clients") == 1 and dom.number("cache", "dying", "requests") == 0
     assert dom.texts["tile", None, "requests"].startswith("Requests per second")
+    assert re.match(r"[\d.]+ (µs|ms|s)$", dom.texts["cache", None, "p99_usec"])
+    assert re.search(r'k:[0-9a-f]{12}[\d.]+k?/s[\d.]+ % of (?:cache · shard\d|<b>sess"ions</b> · <i>one)', dom.lists["Hot keys"])
     assert not [t for t, _ in dom.tags if t in ("i", "b") and not _], "a name became an element"
     assert any("M" in a.get("d", "") for t, a in dom.tags if t == "path"), "charts"
 

@@ -118,7 +118,7 @@ class Steady(Worker):
         self.requests += 1
 
     def list(self, key):
-        key = "{%s}list" % key
+        key = "{%s}list%d" % (key, self.n)   # of its own: a connection that ends on the way leaves some of it there
         expect(self.c.rpush(key, self.n, self.n + 1), 2, "RPUSH")
         expect(self.c.blpop(key, 5), (key.encode(), b"%d" % self.n), "BLPOP")
         expect(self.c.lpop(key), b"%d" % (self.n + 1), "LPOP")

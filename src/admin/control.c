@@ -39,6 +39,7 @@ struct control *control_new(const struct control_opts *opts) {
     round_init(&c->clients, c);
     round_init(&c->hotkeys, c);
     round_init(&c->slow, c);
+    access_init(&c->access, c);
     c->history = admin ? history_new(c) : NULL;
     return c;
 }
@@ -265,6 +266,10 @@ const struct conf *control_conf(const struct control *c) {
     return c->conf;
 }
 
+void control_reopen(struct control *c) {
+    access_reopen(&c->access);
+}
+
 bool control_draining(const struct control *c) {
     return c->draining;
 }
@@ -291,7 +296,11 @@ bool control_turn(struct control *c, int64_t max_wait) {
     control_read_mail(c);
     stats_port_bury(&c->stats_port);
     control_bury(c);
-    return c->stopped < c->nworkers || c->nworkers == 0;
+    if (c->stopped < c->nworkers || c->nworkers == 0) {
+        return true;
+    }
+    access_write(&c->access); /* the last lines */
+    return false;
 }
 
 void control_free(struct control **cp) {
@@ -300,6 +309,7 @@ void control_free(struct control **cp) {
     if (c == NULL) {
         return;
     }
+    access_fini(&c->access);
     for (uint32_t i = 0; i < c->nworkers; i++) {
         mem_free(c->views[i]);
     }

@@ -50,6 +50,7 @@ bool control_switch(struct control *, struct conf **, struct conf_problems *);
  * turn; without anybody who waits it does nothing. */
 bool control_upgrade_wanted(struct control *);
 void control_upgrade_answer(struct control *, bool done, const char *words);
+void control_reopen(struct control *); /* the access log, whose file was renamed */
 void control_wake(struct control *); /* any thread; async-signal-safe */
 void control_free(struct control **);
 

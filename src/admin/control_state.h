@@ -2,6 +2,7 @@
 #ifndef KVMUX_ADMIN_CONTROL_STATE_H
 #define KVMUX_ADMIN_CONTROL_STATE_H
 
+#include "admin/access.h"
 #include "admin/certs.h"
 #include "admin/control.h"
 #include "admin/health.h"
@@ -58,6 +59,7 @@ struct control {
     struct stats_port stats_port;
     struct http *http; /* NULL: there is no admin port */
     struct round clients, hotkeys, slow;
+    struct access_log access;
     struct history *history; /* NULL: nobody could ask for it */
     struct timer drain_timer;
     struct watch watch;

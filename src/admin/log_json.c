@@ -15,7 +15,7 @@ static const char *level_name(enum log_level level) {
     return names[min_size((size_t)level, ARRAY_LEN(names) - 1)];
 }
 
-static void put_time(struct str *to, int64_t wall) {
+void log_json_time(struct str *to, int64_t wall) {
     time_t sec = (time_t)(wall / 1000000);
     struct tm tm;
     char text[40];
@@ -91,7 +91,7 @@ static size_t take_value(struct field *f, struct slice in) {
 
 void log_json(struct str *to, enum log_level level, int64_t wall, struct slice line) {
     struct field f = {.key = slice_str("event")};
-    put_time(to, wall);
+    log_json_time(to, wall);
     str_format(to, ",\"level\":\"%s\"", level_name(level));
     line.n = min_size(line.n, LOG_LINE_MAX);
     while (line.n > 0) {

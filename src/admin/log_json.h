@@ -9,5 +9,7 @@
 /* `line` is "event key=value key=\"quoted\" ..." (log.h); a word that is neither belongs to the value before it. `wall` is in usec
  * since the epoch. The object is put behind what `to` has, without a line end. */
 void log_json(struct str *to, enum log_level, int64_t wall, struct slice line);
+/* The beginning of such an object: {"time":"..." */
+void log_json_time(struct str *to, int64_t wall);
 
 #endif

@@ -97,6 +97,8 @@ static void put_process(struct str *to, const struct control *c) {
         [CONTROL_kvmux_admin_requests] = http.requests,
         [CONTROL_kvmux_admin_refused] = http.refused,
         [CONTROL_kvmux_admin_dropped] = http.dropped,
+        [CONTROL_kvmux_access_lines] = c->access.lines,
+        [CONTROL_kvmux_access_lost] = c->access.lost,
         [CONTROL_process_start_time] = (uint64_t)c->shared->started_wall,
         [CONTROL_process_cpu] = (uint64_t)usage.cpu_usec,
         [CONTROL_process_resident_memory_bytes] = (uint64_t)usage.resident_bytes,

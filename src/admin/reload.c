@@ -263,6 +263,7 @@ static void take(struct control *c, struct conf *now) {
     conf_inherit(now, old);
     control_keep_rules(c, now);
     c->conf = now;
+    access_follow(&c->access);
     control_make_pools(c, old);
     c->switching = c->nworkers;
     for (uint32_t i = 0; i < c->nworkers; i++) {

@@ -9,6 +9,7 @@
 #include "core/runs.h"
 #include "core/subscriber.h"
 #include "core/times.h"
+#include "core/trace.h"
 #include "core/txn.h"
 #include "core/upload.h"
 #include "core/worker_state.h"
@@ -185,13 +186,10 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         used += m->raw.n;
         if (m->route != ROUTE_SKIP) {
             count++;
-            if (UNLIKELY(--w->sample.left == 0)) {
-                sample_take(w, c, m, count == 1 ? c->half_since : 0);
-            }
             if (UNLIKELY(m->raw.n >= BIG_MIN)) {
                 hot_big_request(c->pool, m, m->raw.n);
             }
-            if (UNLIKELY(dispatch(c, b, m))) {
+            if (UNLIKELY(LIKELY(--w->sample.left > 0) ? dispatch(c, b, m) : sample_dispatch(c, b, m, count == 1 ? c->half_since : 0))) {
                 client_finish(c, REASON_QUIT);
             }
         }
@@ -254,6 +252,16 @@ static void client_collect(const struct client *c, struct runs *runs) {
     }
 }
 
+/* The last `len` bytes of a reply are written of which more is to be noted. */
+static __attribute__((noinline)) void client_told(struct client *c, struct req *r, size_t len) {
+    if (r->flags & REQ_PUSH) {
+        subscriber_told(c);
+    }
+    if (r->flags & REQ_TRACED) {
+        trace_written(r, len);
+    }
+}
+
 /* Takes the requests off the FIFO whose replies are written, `sent` bytes in all. */
 static void client_retire(struct client *c, size_t sent) {
     sent += c->sent_off;
@@ -274,8 +282,8 @@ static void client_retire(struct client *c, size_t sent) {
         c->bytes -= len + r->size;
         c->owed -= len;
         times_written(c->pool, r, now);
-        if (UNLIKELY(r->flags & REQ_PUSH)) {
-            subscriber_told(c);
+        if (UNLIKELY(r->flags & (REQ_PUSH | REQ_TRACED))) {
+            client_told(c, r, len);
         }
         req_unlink_client(r);
     }
@@ -563,6 +571,9 @@ void client_close(struct client *c, enum reason why) {
     /* when it is woken, it stays in the queue, which is empty before its memory goes */
     while (c->fifo.head != NULL) {
         struct req *r = CONTAINER_OF(queue_pop(&c->fifo), struct req, client_link);
+        if (r->flags & REQ_TRACED) {
+            trace_left(r);
+        }
         req_unlink_client(r);
     }
     upload_drop(c);

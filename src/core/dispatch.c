@@ -249,7 +249,7 @@ static void dispatch_silently(struct client *c, struct req *r, const struct msg 
 static __attribute__((noinline)) bool dispatch_fully(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
     struct pool *pool = c->pool;
     bool last = (m->flags & MSG_CLOSE) != 0;
-    r->flags = (m->flags & MSG_NOREPLY) ? REQ_SILENT : (m->flags & MSG_QUIET) ? REQ_QUIET : 0;
+    r->flags |= (m->flags & MSG_NOREPLY) ? REQ_SILENT : (m->flags & MSG_QUIET) ? REQ_QUIET : 0;
     if (c->session.hush != HUSH_NONE) {
         dispatch_silently(c, r, m);
     }
@@ -281,18 +281,34 @@ static __attribute__((noinline)) bool dispatch_fully(struct client *c, struct re
     return last;
 }
 
-bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
-    struct pool *pool = c->pool;
-    struct req *r = req_new(pool, m->cmd, c);
+static inline struct req *begin(struct client *c, const struct msg *m) {
+    struct req *r = req_new(c->pool, m->cmd, c);
     r->size = (uint32_t)m->raw.n;
     r->tag = m->tag;
     r->profile = session_profile(&c->session);
     c->nreqs++;
     c->bytes += r->size;
     queue_push(&c->fifo, &r->client_link);
-    if (LIKELY(m->route == ROUTE_ONE && m->flags == 0 && session_plain(&c->session) && c->txn == NULL && !worker_tight(pool->worker))) {
+    return r;
+}
+
+static inline bool go(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
+    if (LIKELY(m->route == ROUTE_ONE && m->flags == 0 && session_plain(&c->session) && c->txn == NULL && !worker_tight(c->pool->worker))) {
         dispatch_key(r, b, m, msg_key(m, 0));
         return false;
     }
     return dispatch_fully(c, r, b, m);
+}
+
+bool dispatch(struct client *c, struct buf *b, const struct msg *m) {
+    return go(c, begin(c, m), b, m);
+}
+
+/* Apart, so that the plain path is one function. */
+__attribute__((noinline)) struct req *dispatch_begin(struct client *c, const struct msg *m) {
+    return begin(c, m);
+}
+
+__attribute__((noinline)) bool dispatch_go(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
+    return go(c, r, b, m);
 }

@@ -12,6 +12,9 @@ struct server;
 /* `m` was parsed from bytes that lie in `b`. Returns true when this is the client's last request: everything so far is
  * answered, then the connection closes. */
 bool dispatch(struct client *, struct buf *b, const struct msg *m);
+/* The same in two steps, for who has something to note of the request: it is in its client's FIFO; it goes. */
+struct req *dispatch_begin(struct client *, const struct msg *m);
+bool dispatch_go(struct client *, struct req *, struct buf *b, const struct msg *m);
 /* The one server of all keys; the server of nothing in particular when there are none. NULL, and why. */
 struct server *dispatch_owner(struct pool *, const struct msg *, enum reason *why);
 /* Sends a request, or with `keys` a part of it, to one server. */

@@ -251,6 +251,9 @@ static void fan_part_ended(struct fan *f, struct req *part) {
     f->parts[part->part].req = NULL;
     if (f->whole != NULL) {
         times_part_ended(f->whole, part);
+        if (UNLIKELY(f->whole->flags & REQ_TRACED) && (f->parts[part->part].error || f->parts[part->part].failed != REASON_NONE)) {
+            f->whole->flags |= REQ_ERROR;
+        }
     }
     if (f->apart) {
         apart_part_ended(f, part);

@@ -4,6 +4,7 @@
 #include "core/fan.h"
 #include "core/lease.h"
 #include "core/times.h"
+#include "core/trace.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
@@ -96,6 +97,9 @@ void req_gather(struct req *r) {
 __attribute__((noinline)) void req_written(struct req *r, size_t n) {
     ASSERT(r->state == REQ_STREAMING);
     r->flags |= REQ_BEGUN;
+    if (UNLIKELY(r->flags & REQ_TRACED)) {
+        trace_passed(r, n);
+    }
     rope_consume(&r->bytes, n);
     r->client->bytes -= n;
     r->client->owed -= n;
@@ -118,6 +122,9 @@ void req_fail(struct req *r, enum reason why) {
     }
     rope_fini(&r->bytes);
     times_failed(r);
+    if (UNLIKELY(r->flags & REQ_TRACED)) {
+        trace_failed(r, why);
+    }
     if (r->flags & REQ_PART) {
         if (r->fan != NULL) {
             fan_part_fail(r, why);

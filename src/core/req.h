@@ -33,7 +33,7 @@ enum {
     REQ_EXPIRED = 1u << 3, /* got its error already; still in the wait queue for its late reply */
     REQ_GHOST = 1u << 4,   /* the unsent rest of a request that is answered already: bytes only, no reply follows */
     REQ_QUIET = 1u << 5,   /* the client wants no answer that says what it expects: errors are shown */
-    REQ_ERROR = 1u << 6,   /* REQ_PART: one of its replies was an error */
+    REQ_ERROR = 1u << 6,   /* REQ_PART, REQ_TRACED: one of its replies was an error */
     REQ_LEASE = 1u << 7,   /* on a leased uplink; its client is not read until it ends (lease.h) */
     REQ_PUSH = 1u << 8,    /* a message of a channel, or an answer that counts as one (subscriber.h) */
     REQ_SCRIPT = 1u << 9,  /* counts on a script that was given to the server over the same uplink (heal.h) */
@@ -42,6 +42,7 @@ enum {
     REQ_EARLY = 1u << 12,  /* REQ_PUSH: a message of a channel whose SUBSCRIBE is not answered yet */
     REQ_WAITS = 1u << 13,  /* may wait at a server: blocking_failure says what its client gets when that is lost */
     REQ_BEGUN = 1u << 14,  /* the client has a part of the reply, which is in `bytes` no more */
+    REQ_TRACED = 1u << 15, /* the access log wants a line of it (trace.h) */
 };
 
 struct req {

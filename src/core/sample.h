@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 
+struct buf;
 struct client;
 struct msg;
 struct worker;
@@ -19,7 +20,7 @@ struct sample {
 };
 
 void sample_derive(struct worker *); /* at the beginning, and when the configuration changed */
-/* The countdown is over: this request is one. Before it is dispatched. half_since: as times_received takes it. */
-void sample_take(struct worker *, struct client *, const struct msg *, uint32_t half_since);
+/* The countdown is over: this request is one. What dispatch does; half_since: as times_received takes it. */
+bool sample_dispatch(struct client *, struct buf *, const struct msg *, uint32_t half_since);
 
 #endif

@@ -358,6 +358,7 @@ void worker_switch(struct worker *w, struct mail_conf *m) {
     w->opts.conf = conf_ref(m->conf);
     switch_pools(w, m, old);
     switch_listeners(w, m);
+    sample_derive(w);
     for (uint32_t i = 0; i < w->npools; i++) {
         pool_preconnect(w->pools[i]);
     }

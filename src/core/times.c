@@ -44,17 +44,22 @@ static void add(const struct pool *p, enum pool_time which, uint32_t usec, uint3
     }
 }
 
+void times_late(const struct req *r, uint32_t now, uint32_t *order, uint32_t *client) {
+    uint32_t late = now - r->since, stalled = r->client->roomy ? now - r->client->stalled_at : 0;
+    *client = stalled < late ? stalled : late;
+    *order = late - *client;
+}
+
 __attribute__((noinline)) void times_add_pool(const struct pool *p, const struct req *r, uint32_t now) {
     if (r->born == 0) {
         return;
     }
     hist_add(&p->times->v[class_of(r->cmd)], now - r->born, TIMES_SAMPLE);
     if (r->since != now && r->since != 0) {
-        uint32_t wrote = r->client->roomy ? now - r->client->stalled_at : 0;
-        uint32_t waited = now - r->since;
-        wrote = wrote < waited ? wrote : waited;
-        add(p, POOL_TIME_order, waited - wrote, TIMES_SAMPLE);
-        add(p, POOL_TIME_client, wrote, TIMES_SAMPLE);
+        uint32_t order, client;
+        times_late(r, now, &order, &client);
+        add(p, POOL_TIME_order, order, TIMES_SAMPLE);
+        add(p, POOL_TIME_client, client, TIMES_SAMPLE);
     }
 }
 

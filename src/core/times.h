@@ -16,7 +16,7 @@
 #include "core/req.h"
 #include "core/worker_state.h"
 
-#define TIMES_SAMPLE 8u
+#define TIMES_SAMPLE 32u
 
 static inline uint32_t times_now(const struct worker *w) {
     return (uint32_t)worker_now(w);
@@ -63,6 +63,9 @@ static inline void times_written(const struct pool *p, const struct req *r, uint
         times_add_pool(p, r, now);
     }
 }
+
+/* What lies between its reply and now, when it is written: waiting for earlier requests, and for the client to read. */
+void times_late(const struct req *, uint32_t now, uint32_t *order, uint32_t *client);
 
 /* A request that is looked at (sample.h) is whole; half_since: when its first bytes came, 0: now. */
 void times_received(const struct pool *, uint32_t half_since, uint32_t now);

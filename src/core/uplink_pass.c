@@ -18,6 +18,7 @@
 #include "core/uplink_state.h"
 
 #include "core/client.h"
+#include "core/trace.h"
 
 /* In multiples of `cut_through`, which is 64 KiB: what a client may be behind before its uplink is paused, and the size from
  * which on a reply takes its uplink out of its slot. A connection that is replaced costs less than a reply of that size. */
@@ -218,6 +219,9 @@ void uplink_on_bytes(struct stream *st) {
     metric_add(&u->server->stats.v[SERVER_response_bytes], n);
     metric_add(&r->pool->stats.v[POOL_client_response_bytes], went);
     metric_add(&r->pool->stats.v[POOL_moved_bytes], went);
+    if (UNLIKELY(r->flags & REQ_TRACED)) {
+        trace_passed(r, went);
+    }
     if (went > 0) {
         timer_cancel(uplink_worker(u)->loop, &c->timer);
     }

@@ -87,6 +87,12 @@ static void uplink_take_marks(struct uplink *u, struct req *r, const struct rsp 
     }
 }
 
+static __attribute__((noinline)) void uplink_mark_error(struct req *r, enum rsp_kind kind) {
+    if ((r->flags & REQ_TRACED) || (kind == RSP_ERROR && (r->flags & REQ_PART))) {
+        r->flags |= REQ_ERROR;
+    }
+}
+
 /* One reply to AUTH or SELECT. A refusal is a failure of the server: no request may run unauthenticated or in another
  * database. */
 static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind kind) {
@@ -164,8 +170,8 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
             uplink_greeted(u, slice(rest.p, rsp.len), rsp.kind);
             continue;
         }
-        if (UNLIKELY(rsp.kind == RSP_ERROR && (r->flags & REQ_PART))) {
-            r->flags |= REQ_ERROR;
+        if (UNLIKELY(rsp.kind != RSP_GOOD)) {
+            uplink_mark_error(r, rsp.kind);
         }
         if (UNLIKELY(r->skip > 0)) {
             uplink_pass_over(u, r, rsp.kind);

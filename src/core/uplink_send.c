@@ -4,6 +4,7 @@
 #include "core/runs.h"
 #include "core/slowlog.h"
 #include "core/times.h"
+#include "core/trace.h"
 #include "core/upload.h"
 
 void uplink_wake(struct uplink *u) {
@@ -106,10 +107,13 @@ static void uplink_sent(struct uplink *u, struct req *r, uint32_t now) {
         slowlog_keep(s, r);
     }
     rope_fini(&r->bytes);
-    if (r->flags & REQ_GHOST) {
-        uplink_leave(u, r);
-        req_unlink_uplink(r);
-        return;
+    if (UNLIKELY(r->flags & (REQ_GHOST | REQ_TRACED))) {
+        if (r->flags & REQ_GHOST) {
+            uplink_leave(u, r);
+            req_unlink_uplink(r);
+            return;
+        }
+        trace_sent(r);
     }
     r->state = REQ_SENT;
     times_sent(s, r, now);

@@ -8,6 +8,7 @@
 #include "core/roll.h"
 #include "core/slowlog.h"
 #include "core/switch.h"
+#include "core/trace.h"
 #include "core/uplink.h"
 #include "core/worker_state.h"
 #include "proto/book.h"
@@ -270,6 +271,7 @@ void worker_free(struct worker **wp) {
     mem_free(w->listeners);
     mem_free(w->group);
     mem_free(w->keys);
+    trace_free(w);
     msg_fini(&w->msg);
     msg_fini(&w->again);
     struct mail *m;

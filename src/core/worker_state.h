@@ -9,6 +9,8 @@
 #include "core/survey.h"
 #include "core/worker.h"
 
+struct traces;
+
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_LEAVING, WORKER_STOPPED };
 
 struct worker_listener {
@@ -40,6 +42,7 @@ struct worker {
     struct msg again;   /* rotation.c: one that is taken apart once more */
     struct rng rng;
     struct sample sample;
+    struct traces *traces; /* trace.h; NULL: there never was an access log */
     uint32_t *group;    /* fan_split: part of each server of the largest pool; UINT32_MAX: none */
     uint32_t *keys;     /* fan_split: keys in the order of their parts */
     uint32_t keys_cap;

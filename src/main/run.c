@@ -185,7 +185,8 @@ static void on_stop(struct run *r, const char *name) {
     }
 }
 
-static void on_reopen(const char *name) {
+static void on_reopen(const struct run *r, const char *name) {
+    control_reopen(threads_control(r->threads));
     if (logfile_reopen()) {
         log_line(LOG_NOTICE, "signal name=%s action=reopen_log", name);
     } else {
@@ -196,7 +197,7 @@ static void on_reopen(const char *name) {
 
 /* The log as well, so that whoever sends SIGHUP after renaming it is served. */
 static void on_reload(struct run *r, const char *name) {
-    on_reopen(name);
+    on_reopen(r, name);
     if (!r->args->drop_in) {
         log_line(LOG_NOTICE, "signal name=%s action=reload", name);
         if (!r->leaving) { /* also when it is refused at once */
@@ -280,7 +281,7 @@ static void on_signal(struct run *r, const struct signal_row *row) {
     switch (row->action) {
     case SIGNAL_STOP: on_stop(r, row->name); break;
     case SIGNAL_RELOAD: on_reload(r, row->name); break;
-    case SIGNAL_REOPEN: on_reopen(row->name); break;
+    case SIGNAL_REOPEN: on_reopen(r, row->name); break;
     case SIGNAL_LOUDER: on_level(row->name, 1); break;
     case SIGNAL_QUIETER: on_level(row->name, -1); break;
     case SIGNAL_UPGRADE: on_upgrade(r, row->name); break;

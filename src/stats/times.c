@@ -9,9 +9,9 @@ const struct time_row pool_time_rows[POOL_TIMES] = {
 };
 
 const struct times_family_row times_families[TIMES_FAMILIES] = {
-    [TIMES_OF_SERVERS] = {"kvmux_request_seconds", "time of requests at servers, one in eight counted for eight",
+    [TIMES_OF_SERVERS] = {"kvmux_request_seconds", "time of requests at servers, one in 32 counted for 32",
                           "`pool`, `server`, `stage`", server_time_rows, SERVER_TIMES},
-    [TIMES_OF_POOLS] = {"kvmux_pool_request_seconds", "time of requests of a pool, one in eight counted for eight",
+    [TIMES_OF_POOLS] = {"kvmux_pool_request_seconds", "time of requests of a pool, one in 32 counted for 32",
                         "`pool`, `stage`", pool_time_rows, POOL_TIMES},
 };
 

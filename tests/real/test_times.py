@@ -18,7 +18,7 @@ def test_histograms_and_percentiles(redis_alone):
             assert c.cmd("SET", "k", "v") == OK
             m = parse_metrics(get(px, "/metrics").text)
             return m if m.samples.get("kvmux_request_seconds_count") else None
-        m = wait_until(counted, "a request that is counted")  # one in eight is
+        m = wait_until(counted, "a request that is counted")  # one in 32 is
         count = m.value("kvmux_request_seconds_count", **of_server)
         assert count % 8 == 0 and m.types["kvmux_request_seconds"] == "histogram"
         buckets = [v for labels, v in m.samples["kvmux_request_seconds_bucket"].items() if ("stage", "server") in labels]

@@ -1,4 +1,5 @@
 """SIGUSR2: another process takes over, under load. No connection is refused, no request is lost, clients keep their sessions."""
+import json
 import os
 import re
 import signal
@@ -209,6 +210,21 @@ def test_those_who_are_busy():
         assert old.wait() == 0
         assert late.until_close() == b"" and sub.until_close() == b""
         assert txn.value("GET", "t") == b"1"
+
+
+def test_access_log(tmp_path):
+    """The new process appends to the same file; what the old one answered is there as well."""
+    path = str(tmp_path / "access")
+    with RedisServer() as r, Proxy({"p": redis_pool([r])}, threads=1, section={"access_log": path, "access_log_sample": "1"}) as px:
+        with px.client() as c:
+            assert c.cmd("SET", "before", "1") == OK
+            upgrade(px)
+            assert c.cmd("SET", "after", "1") == OK
+
+            def keys():
+                with open(path) as f:
+                    return [json.loads(line)["key"] for line in f if line.endswith("\n")]
+            wait_until(lambda: keys() == ["before", "after"], "a line of each process")
 
 
 def test_tls():

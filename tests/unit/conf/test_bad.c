@@ -60,7 +60,7 @@ static const struct row rows[] = {
      "7:3: \"redis\" is a key of a pool; it does not belong into the section kvmux:\n"
      "8:18: drain_timeout: \"1s\" is not a number; allowed: 0 to 3600000 (milliseconds)\n"},
     {HEAD TAIL "kvmux:\n  zzzzzzzz: 2\n",
-     "6:3: unknown key \"zzzzzzzz\"; known keys: threads, buffer_limit, drain_timeout, upgrade_timeout, reload_on_change, tls_handshakes, tls_expiry_warning, user, group, admin_token\n"},
+     "6:3: unknown key \"zzzzzzzz\"; known keys: threads, buffer_limit, drain_timeout, upgrade_timeout, reload_on_change, tls_handshakes, tls_expiry_warning, user, group, admin_token, access_log, access_log_sample\n"},
     {HEAD TAIL "kvmux: 3\n", "5:8: section kvmux: must hold \"key: value\" lines\n"},
     /* values */
     {HEAD TAIL "  timeout: abc\n", "5:12: timeout: \"abc\" is not a number; allowed: 0 to 2147483647 (milliseconds)\n"},

@@ -72,7 +72,8 @@ void do_reload(struct request *r, struct control *c) {
     bool taken = control_reload(c, &problems);
     for (uint32_t i = 0; i < problems.n; i++) {
         const struct conf_problem *p = &problems.v[i];
-        str_format(&body, "%u:%u: %s", p->line, p->column, p->warning ? "warning: " : "");
+        str_put(&body, c->conf->file);
+        str_format(&body, ":%u:%u: %s", p->line, p->column, p->warning ? "warning: " : "");
         str_put(&body, p->text);
         str_put(&body, "\n");
     }

@@ -214,6 +214,8 @@ static bool begin_upgrade(struct run *r, char *why, size_t room) {
     bool ok = false;
     if (control_draining(control)) {
         snprintf(why, room, "kvmux is shutting down");
+    } else if (getpid() == 1) { /* its end would be that of its successor */
+        snprintf(why, room, "kvmux is the first process of a container, which ends with it: replace the container");
     } else if (inherit_pending()) {
         snprintf(why, room, "the process before this one still drains");
     } else {

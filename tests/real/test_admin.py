@@ -329,7 +329,7 @@ def test_reload(redis3):
         assert get(px, "/clients").json()["total"] == 0
         rewrite(timeout="soon")
         answer = post(px, "/reload", 422).text
-        assert re.search(r'^\d+:\d+: timeout: "soon" is not a number', answer) and answer.endswith("nothing was changed\n")
+        assert re.search(r'^/\S+/nutcracker\.yml:\d+:\d+: timeout: "soon" is not a number', answer) and answer.endswith("nothing was changed\n")
         assert "timeout: 0\n" in get(px, "/config").text
         wait_until(lambda: set(get(px, "/history").json()["pools"][0]["servers"]) == {"s0", "s1", "s2"}, "a history of the new server")
         post(px, "/server/return?pool=p&server=s1")

@@ -349,6 +349,24 @@ def test_no_program():
         upgrade(px)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a name space")
+def test_first_process_of_a_container():
+    """All would end with it: it goes on instead."""
+    with RedisServer() as r:
+        px = Proxy({"p": redis_pool([r])}, start=False, admin=True)
+        px.stats_port, px.admin_port = free_port(), free_port()
+        px.write_conf()
+        outer = Process(["unshare", "--pid", "--fork", "--kill-child"] + px.argv(), px.out)
+        try:
+            px.wait_log("listen_admin")
+            wait_until(lambda: get(px, "/health"), "it to serve")
+            assert "first process of a container" in post(px, "/upgrade", 409).text
+            post(px, "/drain", 202)
+            assert outer.wait() == 0
+        finally:
+            outer.kill9()
+
+
 def test_unix_and_pid_file():
     """-d, a pid file and unix sockets: files are the successor's, and are gone when the last one has ended."""
     folder = temp_dir("run")

@@ -278,6 +278,10 @@ bool control_reloading(const struct control *c) {
     return c->switching > 0;
 }
 
+uint32_t control_reloads(const struct control *c) {
+    return c->reloads;
+}
+
 bool control_refused(const struct control *c) {
     return c->refused;
 }

@@ -36,7 +36,8 @@ void control_drain(struct control *);
 void control_leave(struct control *, struct mailbox *heir);
 bool control_draining(const struct control *);
 bool control_reloading(const struct control *); /* not all workers have the last configuration yet */
-bool control_refused(const struct control *);   /* the last reload was: the file is not what is in use */
+uint32_t control_reloads(const struct control *); /* how many were tried */
+bool control_refused(const struct control *);   /* the last one was refused: the file is not what is in use */
 uint64_t control_connections(const struct control *); /* that any one worker ever had, at most */
 const struct conf *control_conf(const struct control *); /* the one in use, until the next control_turn */
 /* Reads the file of the configuration again and puts it in the place of the one in use. False, and nothing was changed: the

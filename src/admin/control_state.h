@@ -54,7 +54,8 @@ struct control {
     struct mail_view **views;      /* where the counters of each worker are */
     uint32_t nworkers, stopped;
     uint32_t switching;            /* workers that have not taken the last configuration yet */
-    bool refused;                  /* the last reload was */
+    uint32_t reloads;              /* that were tried */
+    bool refused;                  /* the last one was */
     bool reload_wanted;            /* as soon as they have */
     struct stats_port stats_port;
     struct http *http; /* NULL: there is no admin port */

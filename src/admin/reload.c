@@ -289,6 +289,7 @@ bool control_switch(struct control *c, struct conf **conf, struct conf_problems 
         ok = listeners_change(c->opts.listeners, now, ps);
     }
     conf_problems_log(ps, c->conf->file);
+    c->reloads++;
     c->refused = !ok;
     if (ok) {
         take(c, now);

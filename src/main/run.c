@@ -30,8 +30,9 @@ struct run {
     struct admin_port admin;
     struct threads *threads;
     unsigned stops; /* SIGTERM and SIGINT so far */
-    bool reloading; /* the service manager was told */
-    bool leaving;   /* so it was of this, or another process is the one that it listens to */
+    uint32_t reloads; /* that the service manager was told of */
+    bool reloading; /* and not that it is over */
+    bool leaving;   /* it was told that we end, or another process is the one that it listens to */
 };
 
 /* To whoever waits for the start, and to the log if that is somewhere else. */
@@ -146,12 +147,16 @@ static void tell_manager(struct run *r) {
     if (control_draining(control)) {
         notify_stopping();
         r->leaving = true;
-    } else if (r->reloading && !control_reloading(control)) {
+        return;
+    }
+    if (r->reloads != control_reloads(control)) { /* it may be over already */
+        r->reloads = control_reloads(control);
+        r->reloading = true;
+        notify_reloading();
+    }
+    if (r->reloading && !control_reloading(control)) {
         r->reloading = false;
         say_serving(r);
-    } else if (!r->reloading && control_reloading(control)) {
-        notify_reloading();
-        r->reloading = true;
     }
 }
 
@@ -200,10 +205,6 @@ static void on_reload(struct run *r, const char *name) {
     on_reopen(r, name);
     if (!r->args->drop_in) {
         log_line(LOG_NOTICE, "signal name=%s action=reload", name);
-        if (!r->leaving) { /* also when it is refused at once */
-            notify_reloading();
-            r->reloading = true;
-        }
         control_want_reload(threads_control(r->threads));
     }
 }

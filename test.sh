@@ -163,7 +163,7 @@ real_tests() { # real_tests NAME DIR SECONDS ARGUMENT... (of pytest)
 # ------------------------------------------------------------------------------------------------------------ packages
 packages=("${BUILD_PACKAGES[@]}" clang libclang-rt-14-dev libcmocka-dev python3 python3-pytest python3-redis
     python3-yaml python3-pymemcache python3-pylibmc python3-hiredis ruby-dalli redis-server redis-tools memcached libmemcached-tools libhiredis-dev nutcracker
-    openssl php-cli php-redis ruby-redis libredis-perl python3-celery python3-rq debhelper lintian logrotate haproxy)
+    openssl php-cli php-redis ruby-redis libredis-perl python3-celery python3-rq build-essential debhelper lintian logrotate haproxy)
 command -v npm >/dev/null || packages+=(npm)
 need_packages "$out/apt.log" "${packages[@]}" || echo "  going on with what is there"
 [ -x tests/real/node/install.sh ] && part node-packages 300 tests/real/node/install.sh

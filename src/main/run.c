@@ -115,8 +115,8 @@ static bool boot(struct run *r, struct conf_problems *warnings, char *why, size_
     if (gethostname(hostname, sizeof hostname - 1) != 0) {
         strcpy(hostname, "unknown");
     }
-    struct threads_opts opts = {.conf = r->conf, .sources = &warnings->sources, .workers = r->workers, .stats = &r->stats, .admin = r->admin.opts, .hostname = hostname,
-                                .listeners = &r->listeners, .first_client = inherit_first_id()};
+    struct threads_opts opts = {.conf = r->conf, .sources = &warnings->sources, .workers = r->workers, .stats = &r->stats,
+                                .admin = r->admin.opts, .hostname = hostname, .listeners = &r->listeners, .first_client = inherit_first_id()};
     r->threads = threads_new(&opts);
     if (r->threads == NULL) {
         snprintf(why, room, "not enough file descriptors");

@@ -7,6 +7,7 @@
 #include "core/hot.h"
 #include "core/lease.h"
 #include "core/runs.h"
+#include "core/slowlog.h"
 #include "core/subscriber.h"
 #include "core/times.h"
 #include "core/trace.h"
@@ -285,6 +286,9 @@ static void client_retire(struct client *c, size_t sent) {
         if (UNLIKELY(r->flags & (REQ_PUSH | REQ_TRACED))) {
             client_told(c, r, len);
         }
+        if (UNLIKELY(r->slow)) {
+            slowlog_written(r, now);
+        }
         req_unlink_client(r);
     }
     c->sent_off = sent;
@@ -527,19 +531,11 @@ void client_drain(struct client *c, enum reason why) {
 
 /* Somebody did what an operator may want to know. */
 static bool is_news(enum reason why) {
-    switch (why) {
-    case REASON_SLOW_READER:
-    case REASON_SLOW_SENDER:
-    case REASON_CUT_SHORT:
-    case REASON_MEMORY_LIMIT:
-    case REASON_BAD_REQUEST:
-    case REASON_PROXY:
-    case REASON_TOO_LARGE:
-    case REASON_REMOVED:
-    case REASON_NO_REQUEST:
-    case REASON_HALF_REQUEST: return true;
-    default: return false;
-    }
+    static const bool rows[REASON_COUNT] = {
+        [REASON_SLOW_READER] = true, [REASON_SLOW_SENDER] = true, [REASON_CUT_SHORT] = true,  [REASON_MEMORY_LIMIT] = true, [REASON_BAD_REQUEST] = true,
+        [REASON_PROXY] = true,       [REASON_TOO_LARGE] = true,   [REASON_REMOVED] = true, [REASON_NO_REQUEST] = true, [REASON_HALF_REQUEST] = true,
+    };
+    return rows[why];
 }
 
 static void client_log(const struct client *c, enum reason why) {
@@ -573,6 +569,9 @@ void client_close(struct client *c, enum reason why) {
         struct req *r = CONTAINER_OF(queue_pop(&c->fifo), struct req, client_link);
         if (r->flags & REQ_TRACED) {
             trace_left(r);
+        }
+        if (r->slow) {
+            slowlog_left(r);
         }
         req_unlink_client(r);
     }

@@ -65,6 +65,7 @@ struct req {
     uint32_t born, since; /* times.h */
     uint16_t flags;
     uint8_t state;
+    bool slow; /* an entry of the log of slow requests waits for its end (slowlog.h) */
 };
 
 struct req *req_new(struct pool *, const struct cmd *, struct client *); /* its client may be NULL */

@@ -21,6 +21,7 @@ struct head {
 struct entry {
     struct list link; /* of slowlog.entries: the newest first */
     struct slow slow;
+    const struct req *req; /* its client has not got it yet; NULL: it has, or will not */
     char addr[ADDR_TEXT_MAX], name[SLOW_TEXT], server[SLOW_TEXT];
     uint8_t head[SLOW_HEAD];
 };
@@ -101,14 +102,16 @@ static bool may_make(struct slowlog *log, int64_t now) {
     return log->rate++ < SLOW_RATE;
 }
 
-static void fill(struct entry *e, const struct server *s, const struct req *r) {
-    const struct req *whole = (r->flags & REQ_PART) && r->fan != NULL ? r->fan->whole : r;
+static void fill(struct entry *e, const struct server *s, struct req *r) {
+    struct req *whole = (r->flags & REQ_PART) && r->fan != NULL ? r->fan->whole : r;
     const struct client *c = whole != NULL ? whole->client : NULL;
     struct slice head = slowlog_head(s, r);
     if (c != NULL) {
         e->slow.addr = stream_peer(&c->stream, e->addr, sizeof e->addr);
         const char *name = c->session.texts[SESSION_NAME];
         snprintf(e->name, sizeof e->name, "%s", name != NULL ? name : "");
+        e->req = whole;
+        whole->slow = true;
     }
     snprintf(e->server, sizeof e->server, "%s", s->conf->name);
     if (head.n > 0) {
@@ -117,7 +120,7 @@ static void fill(struct entry *e, const struct server *s, const struct req *r) {
     }
 }
 
-__attribute__((noinline)) void slowlog_note(struct uplink *u, const struct req *r, uint32_t now) {
+__attribute__((noinline)) void slowlog_note(struct uplink *u, struct req *r, uint32_t now) {
     struct server *s = u->server;
     struct pool *p = s->pool;
     struct worker *w = p->worker;
@@ -150,6 +153,33 @@ __attribute__((noinline)) void slowlog_note(struct uplink *u, const struct req *
     list_push_front(&log->entries, &e->link);
     log->n++;
     trim(log, (uint64_t)p->conf->slowlog_max_len);
+}
+
+/* ---- their ends ---- */
+
+/* Parts of a request that was split may have an entry each. */
+static void settle(struct req *r, uint32_t order, uint32_t client) {
+    r->slow = false;
+    LIST_EACH(&r->pool->slow->entries, l) {
+        struct entry *e = CONTAINER_OF(l, struct entry, link);
+        if (e->req == r) {
+            e->slow.order_usec = order;
+            e->slow.client_usec = client;
+            e->req = NULL;
+        }
+    }
+}
+
+__attribute__((noinline)) void slowlog_written(struct req *r, uint32_t now) {
+    uint32_t order = 0, client = 0;
+    if (r->since != 0) {
+        times_late(r, now, &order, &client);
+    }
+    settle(r, order, client);
+}
+
+__attribute__((noinline)) void slowlog_left(struct req *r) {
+    settle(r, 0, 0);
 }
 
 /* ---- reading ---- */

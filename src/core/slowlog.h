@@ -43,9 +43,13 @@ void slowlog_on_mail(struct worker *, struct mail_slow *); /* takes it */
 void slowlog_derive(struct pool *);
 void slowlog_free(struct pool *);
 
+/* req->slow: the client has taken it; or is gone, and nobody ever will. */
+void slowlog_written(struct req *, uint32_t now);
+void slowlog_left(struct req *);
+
 /* The reply to this request, which nobody has taken off its uplink yet, is here, or it was waited for in vain; and it may have taken too
  * long. `now` as in times.h. */
-void slowlog_note(struct uplink *, const struct req *, uint32_t now);
+void slowlog_note(struct uplink *, struct req *, uint32_t now);
 /* The beginning of this request, which is not answered yet, if it was kept; else empty. Valid until the next one is kept. */
 struct slice slowlog_head(const struct server *, const struct req *);
 /* Keeps the beginnings of requests to this server for so long from now on, whether it is slow or not: usec. */

@@ -82,7 +82,11 @@ static void put_words(const struct slow *e, struct out *o) {
         w.n = 0;
         add_word(&w, slice_str(e->cmd->name), (int64_t)strlen(e->cmd->name));
     }
-    w.len[w.n] = (uint32_t)snprintf(w.v[w.n], sizeof w.v[0], "... (%.64s: queue %u, server %u usec)", e->server, e->queue_usec, e->server_usec);
+    char after[48] = "";
+    if (e->order_usec > 0 || e->client_usec > 0) {
+        snprintf(after, sizeof after, ", order %u, client %u", e->order_usec, e->client_usec);
+    }
+    w.len[w.n] = (uint32_t)snprintf(w.v[w.n], sizeof w.v[0], "... (%.64s: queue %u, server %u%s usec)", e->server, e->queue_usec, e->server_usec, after);
     w.n++;
     resp_put_head(o, '*', w.n);
     for (uint32_t i = 0; i < w.n; i++) {

@@ -127,7 +127,7 @@ __attribute__((noinline)) void hot_big_reply(struct uplink *u, const struct req 
 static struct hot_entry *add(struct mail_hot **m, const struct pool *p, enum hot_kind kind) {
     *m = mem_realloc(*m, sizeof **m + ((*m)->n + 1) * sizeof *(*m)->v);
     struct hot_entry *e = &(*m)->v[(*m)->n++];
-    *e = (struct hot_entry){.pool = p->id, .kind = kind};
+    *e = (struct hot_entry){.pool = p->id, .kind = (uint8_t)kind};
     return e;
 }
 

@@ -31,7 +31,7 @@ static struct network host_of(const struct addr *a) {
 static void cut(struct network *n, unsigned bits) {
     for (unsigned i = 0; i < sizeof n->ip; i++) {
         unsigned keep = bits > 8 * i ? bits - 8 * i : 0;
-        n->ip[i] &= keep >= 8 ? 0xff : (uint8_t)~(0xff >> keep);
+        n->ip[i] = (uint8_t)(keep >= 8 ? n->ip[i] : n->ip[i] & ~(0xffu >> keep));
     }
     n->bits = (uint8_t)bits;
 }

@@ -74,7 +74,7 @@ static void test_tls(void **state) {
             turns(&p, 3);
         }
         assert_int_equal(s.connects, cut == HEADER_LEN);
-        BIO_write(far.out, HEADER + cut, (int)(HEADER_LEN - cut));
+        BIO_write(far.out, &HEADER[cut], (int)(HEADER_LEN - cut));
         UNTIL(p.net.loop, far_shake(&far, SIZE_MAX));
         far_write(&far, f.bytes, f.len);
         far_push(&far, SIZE_MAX);

@@ -40,7 +40,9 @@ static bool head_fits(const struct proxy2 *p) {
 enum proxy2_rc proxy2_take(struct proxy2 *p, struct slice in, struct addr *from) {
     *from = (struct addr){0};
     size_t room = p->have < sizeof p->bytes ? sizeof p->bytes - p->have : 0;
-    memcpy(p->bytes + p->have, in.p, in.n < room ? in.n : room);
+    if (room > 0) {
+        memcpy(p->bytes + p->have, in.p, in.n < room ? in.n : room);
+    }
     p->have += (uint32_t)in.n;
     if (!head_fits(p)) {
         return PROXY2_BAD;

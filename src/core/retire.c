@@ -8,11 +8,17 @@ static bool is_empty(const struct uplink *u) {
     return u->nsend + u->nwait == 0;
 }
 
-static void slots_retire(struct profile *p, enum retire how) {
+/* It leads nowhere yet. */
+static bool is_underway(const struct uplink *u) {
+    return u->state <= UPLINK_CONNECTING;
+}
+
+/* `stay`: those that are under way keep their slots. */
+static void slots_retire(struct profile *p, enum retire how, bool stay) {
     struct server *s = p->server;
     for (uint32_t i = 0; i < p->nslots; i++) {
         struct uplink *u = p->slots[i];
-        if (u == NULL) {
+        if (u == NULL || (stay && is_underway(u))) {
             continue;
         }
         if (is_empty(u)) {
@@ -71,12 +77,12 @@ static void leases_retire(struct server *s, const struct profile *p, enum retire
 
 void server_retire(struct server *s, const struct profile *only, enum retire how) {
     if (only == NULL || only == &s->base) {
-        slots_retire(&s->base, how);
+        slots_retire(&s->base, how, false);
     }
     LIST_EACH(&s->others, l) {
         struct profile *p = CONTAINER_OF(l, struct profile, link);
         if (only == NULL || only == p) {
-            slots_retire(p, how);
+            slots_retire(p, how, false);
         }
     }
     leases_retire(s, only, how);
@@ -84,7 +90,7 @@ void server_retire(struct server *s, const struct profile *only, enum retire how
 }
 
 static void profile_resize(struct profile *p) {
-    slots_retire(p, RETIRE_SAME); /* clients find their uplinks by the number of slots: a client's requests keep their order */
+    slots_retire(p, RETIRE_SAME, false); /* clients find their uplinks by the number of slots: a client's requests keep their order */
     mem_free(p->slots);
     p->nslots = (uint32_t)p->server->pool->conf->server_connections;
     p->slots = mem_zalloc(p->nslots * sizeof(struct uplink *));
@@ -129,15 +135,8 @@ static void profile_reconnect(struct profile *p) {
 }
 
 static void profile_move(struct profile *p) {
-    struct uplink *waits = NULL;
-    for (uint32_t i = 0; i < p->nslots; i++) { /* those that lead nowhere yet stay */
-        waits = p->slots[i] != NULL && p->slots[i]->state <= UPLINK_CONNECTING ? p->slots[i] : waits;
-    }
-    if (waits == NULL) {
-        slots_retire(p, RETIRE_MOVED);
-    } else {
-        profile_reconnect(p);
-    }
+    slots_retire(p, RETIRE_MOVED, true);
+    profile_reconnect(p);
 }
 
 void server_move(struct server *s) {

@@ -355,15 +355,21 @@ static void profile_resolved(struct profile *p) {
     }
 }
 
-/* From the beginning each time: whoever loses one may take and close others. No new one waits for a name that was just looked up. */
-static struct uplink *server_resolving_lease(const struct server *s) {
-    LIST_EACH(&s->leases, l) {
+static struct uplink *first_resolving(const struct list *uplinks) {
+    LIST_EACH(uplinks, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
         if (u->state == UPLINK_RESOLVING) {
             return u;
         }
     }
     return NULL;
+}
+
+/* From the beginning each time: whoever loses one may take and close others. No new one waits for a name that was just looked up. */
+static void list_resolved(const struct list *uplinks) {
+    for (struct uplink *u; (u = first_resolving(uplinks)) != NULL;) {
+        uplink_resolved(u);
+    }
 }
 
 void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
@@ -374,9 +380,8 @@ void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
     }
     s->unresolvable = n == 0;
     profile_resolved(&s->base);
-    for (struct uplink *u; (u = server_resolving_lease(s)) != NULL;) {
-        uplink_resolved(u);
-    }
+    list_resolved(&s->leases);
+    list_resolved(&s->aside); /* those that a reload replaced meanwhile */
     LIST_EACH_SAFE(&s->pool->channel_sets, l) {
         feed_resolved(CONTAINER_OF(l, struct channels, link)->feeds[s->index]);
     }

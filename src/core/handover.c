@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "core/client.h"
+#include "core/subscriber.h"
 #include "core/worker_state.h"
 
 /* ---- passports ---- */
@@ -72,10 +73,14 @@ static struct mail_client *passport_make(const struct client *c) {
 
 /* ---- leaving ---- */
 
+static bool listens(const struct client *c) {
+    return c->sub != NULL && !list_empty(&c->sub->subscriptions);
+}
+
 /* It is not in the middle of anything that only this process knows of. */
 static bool may_go(const struct client *c) {
     return c->state == CLIENT_OPEN && stream_plain(&c->stream) && c->txn == NULL && c->lease == NULL && c->upload == NULL &&
-           c->sub == NULL && !c->refused && !c->parked && (c->stream.tail == NULL || c->stream.tail->len <= PASSPORT_MAX / 2);
+           !listens(c) && !c->refused && !c->parked && (c->stream.tail == NULL || c->stream.tail->len <= PASSPORT_MAX / 2);
 }
 
 static void hand_over(struct worker *w, struct client *c) {

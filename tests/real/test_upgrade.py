@@ -187,20 +187,22 @@ def test_those_who_are_busy():
             f.write("kvmux:\n  drain_timeout: 60000\n")
         px.proc.signal(signal.SIGHUP)
         px.wait_log("reload_done")
-        txn, watch, wait, late, sub = [px.client() for _ in range(5)]
+        txn, watch, wait, late, sub, left = [px.client() for _ in range(6)]
         assert txn.cmd("MULTI") == OK and txn.cmd("SET", "t", "1") == b"+QUEUED\r\n"
         assert watch.cmd("WATCH", "w") == OK
-        assert sub.cmd("SUBSCRIBE", "ch").endswith(b":1\r\n")
+        for c in (sub, left):
+            assert c.cmd("SUBSCRIBE", "ch").endswith(b":1\r\n")
         wait.send(resp("BLPOP", "list", "0"))
         late.send(resp("BLPOP", "never", "0"))
         wait_until(lambda: r.info("blocked_clients") == "2", "both to wait")
         old = upgrade(px, ends=False)
+        assert left.cmd("UNSUBSCRIBE").endswith(b":0\r\n")
         assert txn.cmd("EXEC") == array(OK)
         assert watch.cmd("MULTI") == OK and watch.cmd("SET", "w", "1") == b"+QUEUED\r\n" and watch.cmd("EXEC") == array(OK)
         with px.client() as c:
             assert c.value("RPUSH", "list", "x") == 1
             assert wait.reply() == array(bulk("list"), bulk("x"))
-            for busy in (txn, watch, wait):
+            for busy in (txn, watch, wait, left):
                 wait_until(lambda: b"id=%d " % busy.value("CLIENT", "ID") in c.value("CLIENT", "LIST"), "it to be over there")
             px.proc.signal(signal.SIGUSR2)
             px.wait_log("upgrade_failed reason=\"the process before this one still drains\"")

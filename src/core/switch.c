@@ -96,6 +96,10 @@ static void server_change(struct server *s, uint32_t index, const struct conf_po
     const struct conf_server *before = s->conf;
     s->conf = &now->servers[index];
     s->index = index;
+    s->base.key = s->pool->base_profile;
+    if (strcmp(before->address, s->conf->address) != 0 || !addr_eq(&before->addr, &s->conf->addr)) {
+        server_move(s); /* first: what is being connected goes there, whatever replaces it */
+    }
     if (old->server_connections != now->server_connections) {
         server_resize(s);
     }
@@ -106,11 +110,7 @@ static void server_change(struct server *s, uint32_t index, const struct conf_po
     if (secure_differs(old, now)) {
         server_retire(s, NULL, RETIRE_SAME);
     }
-    s->base.key = s->pool->base_profile;
     retire_users(s, now);
-    if (strcmp(before->address, s->conf->address) != 0 || !addr_eq(&before->addr, &s->conf->addr)) {
-        server_move(s);
-    }
     if (old->timeout != now->timeout) {
         server_reclock(s);
     }

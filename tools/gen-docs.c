@@ -31,7 +31,7 @@ static const char metrics_intro[] =
 static const char times_intro[] =
     "\n## Where the time of requests goes\n"
     "\n"
-    "Histograms, off by 6 % at most. One request in 32 is counted, for 32 (one in 128 with `receive`). Requests that no server was asked for are not in them, nor those that wait\n"
+    "Histograms, off by 6 % at most. One request in 32 is counted, for 32; with `receive` each that came in pieces. Requests that no server was asked for are not in them, nor those that wait\n"
     "at the server because they were asked to (BLPOP). One in which nothing was counted yet is left out. In JSON: percentiles since the start of the process.\n"
     "\n| metric | labels | stage | meaning | in JSON |\n|---|---|---|---|---|\n";
 

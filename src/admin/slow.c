@@ -26,8 +26,8 @@ static void put_entry(struct str *to, const struct conf_pool *pool, const struct
     uint8_t words[SLOW_HEAD];
     const struct proto *proto = proto_by_id(pool->server_proto);
     size_t n = proto->show(slice(e->head, e->nhead), words, sizeof words);
-    str_format(to, "\n {\"when\":%.3f,\"usec\":%u,\"queue_usec\":%u,\"server_usec\":%u,\"order_usec\":%u,\"client_usec\":%u",
-               (double)e->slow.wall_usec / 1e6, e->slow.usec, e->slow.queue_usec, e->slow.server_usec, e->slow.order_usec, e->slow.client_usec);
+    str_format(to, "\n {\"when\":%.3f,\"usec\":%u,\"receive_usec\":%u,\"queue_usec\":%u,\"server_usec\":%u,\"order_usec\":%u,\"client_usec\":%u",
+               (double)e->slow.wall_usec / 1e6, e->slow.usec, e->slow.receive_usec, e->slow.queue_usec, e->slow.server_usec, e->slow.order_usec, e->slow.client_usec);
     put_text(to, "pool", slice_str(pool->name));
     put_text(to, "server", slice_str(e->server));
     put_text(to, "command", slice_str(e->slow.cmd->name));

@@ -156,6 +156,9 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
         return in.n; /* CLOSING, LINGER: thrown away */
     }
     client_brief(c, m);
+    if (UNLIKELY(c->half_since != 0)) {
+        sample_next(&w->sample);
+    }
     if (UNLIKELY(c->front == NULL) && in.n > 0) {
         const struct proto *front = c->pool->front;
         c->front = front->other != NULL && in.p[0] == front->other_byte ? front->other : front;

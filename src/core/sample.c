@@ -3,6 +3,7 @@
 #include "core/client.h"
 #include "core/dispatch.h"
 #include "core/hot.h"
+#include "core/slowlog.h"
 #include "core/times.h"
 #include "core/trace.h"
 #include "core/worker_state.h"
@@ -23,14 +24,22 @@ void sample_derive(struct worker *w) {
     begin(&w->sample);
 }
 
+__attribute__((noinline)) void sample_next(struct sample *s) {
+    s->step -= s->left - 1;
+    s->left = 1;
+}
+
 __attribute__((noinline)) bool sample_dispatch(struct client *c, struct buf *b, const struct msg *m, uint32_t half_since) {
     struct worker *w = c->pool->worker;
     struct sample *s = &w->sample;
     struct req *r = dispatch_begin(c, m);
+    if (half_since != 0) {
+        times_received(c->pool, times_now(w) - half_since);
+        slowlog_received(r, times_now(w) - half_since);
+    }
     s->hot_in -= s->step;
     if (s->hot_in == 0) {
         hot_count(c->pool, m);
-        times_received(c->pool, half_since, times_now(w));
         s->hot_in = draw(w);
     }
     if (s->log_in > 0 && (s->log_in -= s->step) == 0) {

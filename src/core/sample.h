@@ -1,5 +1,6 @@
 /* sample.h: which requests are looked at more closely. One worker.
  *
+ * Those that came in pieces, all of them, for how long that took (times.h, slowlog.h).
  * One in HOT_SAMPLE for its key (hot.h): how many pass in between is drawn anew each time, so that no client whose requests repeat in a
  * pattern is seen at one place of it only. One in access_log_sample for the access log (trace.h), counted exactly. Both
  * count down in one number, which is all that the other requests pay. */
@@ -20,7 +21,8 @@ struct sample {
 };
 
 void sample_derive(struct worker *); /* at the beginning, and when the configuration changed */
-/* The countdown is over: this request is one. What dispatch does; half_since: as times_received takes it. */
+void sample_next(struct sample *); /* the next request is to be looked at */
+/* The countdown is over: this request is one. What dispatch does; half_since: times_now, when its first bytes came; 0: now. */
 bool sample_dispatch(struct client *, struct buf *, const struct msg *, uint32_t half_since);
 
 #endif

@@ -102,6 +102,18 @@ static bool may_make(struct slowlog *log, int64_t now) {
     return log->rate++ < SLOW_RATE;
 }
 
+void slowlog_received(const struct req *r, uint32_t usec) {
+    struct worker *w = r->pool->worker;
+    w->pieced[(uintptr_t)r / sizeof *r % PIECED_SLOTS] = (struct pieced){r, times_now(w), usec};
+}
+
+/* `part`: itself, or a part of it. Who was queued in the turn in which it was whole is the one that is meant; nothing else
+ * got its memory in that turn. */
+static uint32_t received(const struct req *whole, const struct req *part) {
+    const struct pieced *p = &whole->pool->worker->pieced[(uintptr_t)whole / sizeof *whole % PIECED_SLOTS];
+    return p->req == whole && p->whole_at == part->born ? p->usec : 0;
+}
+
 static void fill(struct entry *e, const struct server *s, struct req *r) {
     struct req *whole = (r->flags & REQ_PART) && r->fan != NULL ? r->fan->whole : r;
     const struct client *c = whole != NULL ? whole->client : NULL;
@@ -110,6 +122,7 @@ static void fill(struct entry *e, const struct server *s, struct req *r) {
         e->slow.addr = stream_peer(&c->stream, e->addr, sizeof e->addr);
         const char *name = c->session.texts[SESSION_NAME];
         snprintf(e->name, sizeof e->name, "%s", name != NULL ? name : "");
+        e->slow.receive_usec = received(whole, r);
         e->req = whole;
         whole->slow = true;
     }

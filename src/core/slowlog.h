@@ -47,6 +47,8 @@ void slowlog_free(struct pool *);
 void slowlog_written(struct req *, uint32_t now);
 void slowlog_left(struct req *);
 
+/* A request that is about to be dispatched came in pieces, for so long: remembered until many others did, should it be slow. */
+void slowlog_received(const struct req *, uint32_t usec);
 /* The reply to this request, which nobody has taken off its uplink yet, is here, or it was waited for in vain; and it may have taken too
  * long. `now` as in times.h. */
 void slowlog_note(struct uplink *, struct req *, uint32_t now);

@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 #include "core/client.h"
-#include "core/hot.h"
 #include "stats/times.h"
 
 __attribute__((noinline)) void times_sent_late(struct server *s, struct req *r, uint32_t now) {
@@ -63,10 +62,8 @@ __attribute__((noinline)) void times_add_pool(const struct pool *p, const struct
     }
 }
 
-void times_received(const struct pool *p, uint32_t half_since, uint32_t now) {
-    if (half_since != 0) {
-        add(p, POOL_TIME_receive, now - half_since, HOT_SAMPLE);
-    }
+void times_received(const struct pool *p, uint32_t usec) {
+    add(p, POOL_TIME_receive, usec, 1);
 }
 
 void times_need(struct server *s) {

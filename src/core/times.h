@@ -67,8 +67,8 @@ static inline void times_written(const struct pool *p, const struct req *r, uint
 /* What lies between its reply and now, when it is written: waiting for earlier requests, and for the client to read. */
 void times_late(const struct req *, uint32_t now, uint32_t *order, uint32_t *client);
 
-/* A request that is looked at (sample.h) is whole; half_since: when its first bytes came, 0: now. */
-void times_received(const struct pool *, uint32_t half_since, uint32_t now);
+/* A request that came in pieces is whole, `usec` after its first bytes. Each is counted, since they are rare. */
+void times_received(const struct pool *, uint32_t usec);
 
 /* ---- begin and end ---- */
 

@@ -44,7 +44,7 @@ struct trace {
 
 struct trace_ring;
 
-/* Notes one that is about to be dispatched, and marks it. half_since: as times_received takes it. */
+/* Notes one that is about to be dispatched, and marks it. half_since: as sample_dispatch takes it. */
 void trace_begin(struct client *, struct req *, const struct msg *, uint32_t half_since);
 /* ---- of one that is marked ---- */
 void trace_sent(const struct req *);   /* written to its server, which is the last one that counts */

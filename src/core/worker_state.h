@@ -11,6 +11,13 @@
 
 struct traces;
 
+#define PIECED_SLOTS 64u
+/* Of a request that came in pieces, for the log of slow requests (slowlog_received); of two in the same slot the later one stays. */
+struct pieced {
+    const struct req *req; /* not looked at: with `whole_at` it tells which one this is of */
+    uint32_t whole_at, usec; /* times_now, when it was here whole; how long that took */
+};
+
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_LEAVING, WORKER_STOPPED };
 
 struct worker_listener {
@@ -42,6 +49,7 @@ struct worker {
     struct msg again;   /* rotation.c: one that is taken apart once more */
     struct rng rng;
     struct sample sample;
+    struct pieced pieced[PIECED_SLOTS];
     struct traces *traces; /* trace.h; NULL: there never was an access log */
     uint32_t *group;    /* fan_split: part of each server of the largest pool; UINT32_MAX: none */
     uint32_t *keys;     /* fan_split: keys in the order of their parts */

@@ -363,6 +363,7 @@ struct slow {
     uint64_t id;       /* unique in the process, for its pool */
     int64_t wall_usec; /* since the epoch: when its reply came */
     uint32_t usec, queue_usec, server_usec; /* until its reply was here; of that: until it was written, and at the server */
+    uint32_t receive_usec; /* before: from its first bytes until it was here whole and queued */
     uint32_t order_usec, client_usec;       /* then, behind earlier requests of its client, and until that took it; 0 until it did */
     const struct cmd *cmd;
     struct slice head; /* the beginning of it as the server got it; empty: not known */

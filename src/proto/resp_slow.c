@@ -82,11 +82,14 @@ static void put_words(const struct slow *e, struct out *o) {
         w.n = 0;
         add_word(&w, slice_str(e->cmd->name), (int64_t)strlen(e->cmd->name));
     }
-    char after[48] = "";
+    char before[24] = "", after[48] = "";
+    if (e->receive_usec > 0) {
+        snprintf(before, sizeof before, "receive %u, ", e->receive_usec);
+    }
     if (e->order_usec > 0 || e->client_usec > 0) {
         snprintf(after, sizeof after, ", order %u, client %u", e->order_usec, e->client_usec);
     }
-    w.len[w.n] = (uint32_t)snprintf(w.v[w.n], sizeof w.v[0], "... (%.64s: queue %u, server %u%s usec)", e->server, e->queue_usec, e->server_usec, after);
+    w.len[w.n] = (uint32_t)snprintf(w.v[w.n], sizeof w.v[0], "... (%.64s: %squeue %u, server %u%s usec)", e->server, before, e->queue_usec, e->server_usec, after);
     w.n++;
     resp_put_head(o, '*', w.n);
     for (uint32_t i = 0; i < w.n; i++) {

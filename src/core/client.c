@@ -102,7 +102,7 @@ static void client_left(struct client *c) {
 }
 
 /* A request is not here whole. True: its head is to be dispatched all the same, and the rest goes on while it arrives. */
-static __attribute__((noinline)) bool client_large(struct client *c, struct slice in, struct msg *m) {
+static __attribute__((noinline)) bool client_offers(struct client *c, struct slice in, struct msg *m) {
     struct parser before = c->parser;
     size_t need = (size_t)m->need;
     if (!upload_offered(c, in, m)) {
@@ -174,7 +174,7 @@ static size_t client_on_recv(struct stream *s, struct buf *b, struct slice in) {
             continue;
         }
         enum parse_rc rc = c->front->parse_req(&c->parser, rest, m);
-        if (rc == PARSE_MORE && (m->need == 0 || !client_large(c, rest, m))) {
+        if (rc == PARSE_MORE && (m->need == 0 || !client_offers(c, rest, m))) {
             half_since = count == 0 && c->half_since != 0 ? c->half_since : times_now(w);
             break;
         }

@@ -44,6 +44,7 @@ struct client {
     uint32_t stalled_at; /* times_now, when it last stopped to read; while blocked or roomy (times.h) */
     uint32_t nreqs;  /* in fifo */
     uint32_t window; /* so many may be: 1 .. client_max_requests */
+    uint32_t large;  /* so many of its next requests ask for a connection of their own (lease_large) */
     uint32_t wrote;  /* the servers that it wrote through: client_server_bit (apart.h) */
     uint8_t state;   /* enum client_state */
     bool woken : 1;
@@ -91,6 +92,8 @@ void client_drain(struct client *, enum reason);
 uint32_t client_first_window(const struct conf_pool *);
 /* `n` replies had `bytes` together; n == 0: so much of one that is longer. */
 void client_learn(struct client *, size_t bytes, uint32_t n);
+/* A reply is so large that nobody's request should stand behind the next one. */
+void client_large(struct client *);
 /* Answers what it has asked for and closes. */
 void client_finish(struct client *, enum reason);
 void client_close(struct client *, enum reason);

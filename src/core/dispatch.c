@@ -275,7 +275,7 @@ static __attribute__((noinline)) bool dispatch_fully(struct client *c, struct re
         last = dispatch_local(c, r, m) || last;
     } else if (worker_tight(pool->worker) && m->route != ROUTE_TXN_BEGIN) { /* else what follows would run unguarded */
         req_fail(r, REASON_MEMORY_LIMIT);
-    } else if (!(m->flags & MSG_OTHER_DB) || !dispatch_denied(r, m)) {
+    } else if ((!(m->flags & MSG_OTHER_DB) || !dispatch_denied(r, m)) && (c->large == 0 || !lease_large(r, b, m))) {
         dispatch_route(r, b, m);
     }
     return last;
@@ -293,7 +293,7 @@ static inline struct req *begin(struct client *c, const struct msg *m) {
 }
 
 static inline bool go(struct client *c, struct req *r, struct buf *b, const struct msg *m) {
-    if (LIKELY(m->route == ROUTE_ONE && m->flags == 0 && session_plain(&c->session) && c->txn == NULL && !worker_tight(c->pool->worker))) {
+    if (LIKELY(m->route == ROUTE_ONE && m->flags == 0 && session_plain(&c->session) && c->txn == NULL && c->large == 0 && !worker_tight(c->pool->worker))) {
         dispatch_key(r, b, m, msg_key(m, 0));
         return false;
     }

@@ -180,9 +180,29 @@ static void lease_send(struct req *r, struct buf *b, const struct msg *m) {
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
     }
-    r->flags |= REQ_LEASE | REQ_RETRIED; /* nowhere else */
+    r->flags |= u->leased == LEASE_READS ? REQ_LEASE : REQ_LEASE | REQ_RETRIED; /* nowhere else */
     c->waiting = true;
     uplink_queue(u, r);
+}
+
+bool lease_large(struct req *r, struct buf *b, const struct msg *m) {
+    struct client *c = r->client;
+    bool whole = m->route == ROUTE_ONE || m->route == ROUTE_SAME || (m->route == ROUTE_SPLIT && m->nkeys == 1);
+    enum reason why;
+    if (!whole || (m->flags & MSG_SCRIPT) || c->fifo.head != &r->client_link || c->lease != NULL) {
+        return false;
+    }
+    struct server *s = dispatch_owner(r->pool, m, &why);
+    if (s == NULL || lease_new(c, s, r->profile, LEASE_READS, &why) == NULL) {
+        return false; /* shared connections may do better, and say why not */
+    }
+    c->large--;
+    if (m->cmd->flags & (CMD_WRITE | CMD_CODE)) {
+        client_wrote(c, s->index);
+    }
+    req_start_clock(r);
+    lease_send(r, b, m);
+    return true;
 }
 
 static struct server *server_of(struct req *r, const struct msg *m) {

@@ -1,10 +1,11 @@
 /* lease.h: a connection of its own for a client, as long as it needs one: for a command that waits at the server, and from
- * WATCH to EXEC; or for one part of a request that goes to several servers (apart.h), or for a large request (upload.h).
+ * WATCH to EXEC; for one part of a request that goes to several servers (apart.h), for a large request (upload.h), or for a reply that is
+ * probably large, as its last ones were.
  *
  * The second mutual link between a client and an uplink, beside req: each side clears it when it goes. While a command waits,
  * the client is not read, as a server does not read a blocked client. A client that leaves has its leased uplink closed, so
  * that the server gives nothing to somebody who is gone. Leased uplinks are counted per server and kind (`server_leases`,
- * `server_uploads`), kept when they are free, and closed when nobody took them for a minute. One worker. */
+ * `server_uploads`, `server_downloads`), kept when they are free, and closed when nobody took them for a minute. One worker. */
 #ifndef KVMUX_CORE_LEASE_H
 #define KVMUX_CORE_LEASE_H
 
@@ -30,6 +31,9 @@ struct lease {
 
 /* Takes a free leased uplink of the profile, or a new one; a client's becomes its lease. NULL, and why. */
 struct lease *lease_new(struct client *, struct server *, uint64_t profile, enum lease_kind, enum reason *why);
+/* For the only request of a client whose replies were large lately: a connection that can wait for it alone, while it does not read
+ * (uplink_pass.c). Its lease until the request ends. False: it is to share, since it has parts or there is no connection for it. */
+bool lease_large(struct req *, struct buf *, const struct msg *);
 /* The uplink is free for others, unless it still owes a reply: then nobody gets it. */
 void lease_free(struct lease **);
 /* Sends a command that may wait to the server of its keys. */

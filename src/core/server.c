@@ -298,7 +298,7 @@ static struct uplink *server_open_apart(struct server *s, uint64_t key, enum rea
 
 struct uplink *server_lease(struct server *s, uint64_t key, enum lease_kind kind, enum reason *why) {
     const struct conf_pool *conf = s->pool->conf;
-    uint64_t limit = (uint64_t)(kind == LEASE_LARGE ? conf->server_uploads : conf->server_leases);
+    uint64_t limit = (uint64_t)(kind == LEASE_LARGE ? conf->server_uploads : kind == LEASE_READS ? conf->server_downloads : conf->server_leases);
     struct uplink *spare = NULL; /* free, but of another profile */
     LIST_EACH(&s->leases, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
@@ -316,9 +316,9 @@ struct uplink *server_lease(struct server *s, uint64_t key, enum lease_kind kind
     if (spare != NULL && s->nleases[kind] >= limit) {
         uplink_close(spare, REASON_IDLE);
     }
-    if (s->nleases[kind] >= limit && kind == LEASE_WAITS) {
+    if (s->nleases[kind] >= limit && kind != LEASE_LARGE) {
         *why = REASON_LEASES;
-        metric_add(&s->stats.v[SERVER_lease_refusals], 1);
+        metric_add(&s->stats.v[SERVER_lease_refusals], kind == LEASE_WAITS);
         return NULL;
     }
     struct uplink *u = server_open_apart(s, key, why);

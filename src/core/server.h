@@ -33,6 +33,7 @@ enum lease_kind {
     LEASE_NONE,  /* it is shared */
     LEASE_WAITS, /* `server_leases` */
     LEASE_LARGE, /* `server_uploads`; core/upload.h counts them */
+    LEASE_READS, /* `server_downloads`: clients whose replies are large */
     LEASE_KINDS
 };
 

@@ -40,6 +40,7 @@ struct uplink {
     struct parser parser;
     /* of the reply that goes on while it arrives (uplink_pass.c): bytes so far, and bytes to come that are passed on unseen */
     uint64_t passed, pass_left;
+    int64_t patient_until; /* ... and usec: until then it may wait for the client though others wait on it */
     size_t whole;          /* bytes of a large reply that is received whole, or 0: nothing is asked for (uplink_whole.c) */
     uint32_t *loaded;      /* scripts that the server got over it: by their slot, the serial of the script (scripts.h) */
     uint32_t nloaded;

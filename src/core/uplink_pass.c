@@ -5,16 +5,18 @@
  * as much memory as the client is behind. When the client has all that is here, what comes is not received at all but moved to
  * it (uplink_on_bytes, io.h); what it has no room for becomes the request's bytes, as if it had been received.
  *
- * Who waits for whom. An uplink that carries anybody else's request is never paused: two clients whose replies stand in each
- * other's way on two uplinks would wait for ever, and one that does not read would stop the others. There the pieces are
- * kept, as a whole reply would be: a client with a slow line is no reason to break off what a server sent. The limits are those
+ * Who waits for whom. An uplink that carries anybody else's request is not paused while little is kept: two clients whose replies stand
+ * in each other's way on two uplinks would wait for ever, and one that does not read would stop the others. There the pieces are
+ * kept, as a whole reply would be: a client with a slow line is no reason to break off what a server sent. When much is kept
+ * already (is_patient), the others wait for that client, but for a few seconds only, so for ever nobody does. The limits are those
  * of every reply (client_buffer_limit for what waits behind the first, client_write_timeout), and one more: when memory is
  * short (buffer_limit), who is more than client_buffer_limit behind is closed, and the rest is dropped. An uplink that carries requests of
  * this client only is paused when the client is behind, and goes on when it took half (when bytes could be moved: as soon as it has no
  * room, until it took all). This cannot go round in a circle: what
  * a paused uplink waits for is either that the client reads the reply at the head of its FIFO, or that it comes to this
  * reply, and nothing that stands before this reply in the FIFO travels on the paused uplink (uplink_alone). So that nobody's
- * requests gather behind a large reply, its uplink leaves its slot when the reply begins and new requests open another one. */
+ * requests gather behind a large reply, its uplink leaves its slot when the reply begins and new requests open another one; and its
+ * client asks for what follows over an uplink of its own (lease_large). */
 #include "core/uplink_state.h"
 
 #include "core/client.h"
@@ -24,6 +26,9 @@
  * which on a reply takes its uplink out of its slot. A connection that is replaced costs less than a reply of that size. */
 #define BEHIND_MAX 16
 #define ASIDE_MIN  32
+/* So much of buffer_limit is held at least before others have to wait for the client of a reply, and so long they do. */
+#define PATIENT_PART 32
+#define PATIENCE_USEC 5000000
 /* Queues that are longer are not looked through: somebody else is in there. */
 #define ALONE_MAX 64
 
@@ -62,6 +67,13 @@ static bool can_move(const struct uplink *u, const struct req *r) {
            stream_can_move(&u->stream, &c->stream, u->pass_left);
 }
 
+/* Much is kept here already: others on this uplink wait for the client, for a while. */
+static bool is_patient(const struct uplink *u) {
+    const struct worker_opts *opts = &uplink_worker(u)->opts;
+    return u->aside && uplink_now(u) < u->patient_until &&
+           __atomic_load_n(&opts->shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)opts->conf->buffer_limit / PATIENT_PART;
+}
+
 /* The client is far behind, or has no room for what would be moved to it. */
 static void uplink_hold(struct uplink *u, struct req *r) {
     size_t behind = rope_len(&r->bytes);
@@ -69,13 +81,20 @@ static void uplink_hold(struct uplink *u, struct req *r) {
     if ((behind <= BEHIND_MAX * unit(u) && !moves) || stream_paused(&u->stream)) {
         return;
     }
-    if (uplink_alone(u, r)) {
+    bool alone = uplink_alone(u, r);
+    if (alone || is_patient(u)) {
         stream_pause(&u->stream);
+        uplink_arm(u, alone ? INT64_MAX : u->patient_until);
         metric_add(&u->server->stats.v[SERVER_reply_pauses], 1);
     } else if (behind > (uint64_t)u->server->pool->conf->client_buffer_limit && worker_tight(uplink_worker(u))) {
         metric_add(&u->server->pool->stats.v[POOL_client_slow], 1);
         client_break(r->client, REASON_SLOW_READER);
     }
+}
+
+/* Its time is over: what the client does not take is kept. */
+bool uplink_impatient(struct uplink *u) {
+    return uplink_now(u) >= u->patient_until && !uplink_alone(u, uplink_first(&u->wait));
 }
 
 static void restart_clocks(struct queue *q, int64_t deadline) {
@@ -142,8 +161,10 @@ static void keep_piece(struct req *r, struct buf *b, struct slice piece) {
 
 /* `size`: bytes that are certainly to come. */
 static void pass_begin(struct uplink *u, struct req *r, size_t size) {
+    int64_t timeout = u->server->pool->timeout;
     u->passing = true;
     u->passed = 0;
+    u->patient_until = uplink_now(u) + (timeout > 0 && timeout / 2 < PATIENCE_USEC ? timeout / 2 : PATIENCE_USEC);
     u->parser.pass_min = 1; /* from now on everything goes as it comes */
     if (r->state == REQ_SENT) {
         r->state = REQ_STREAMING;
@@ -159,6 +180,9 @@ __attribute__((noinline)) size_t uplink_pass(struct uplink *u, struct buf *b, st
     size_t n = u->pass_left < in.n ? (size_t)u->pass_left : in.n;
     if (u->passed + u->pass_left > ASIDE_MIN * unit(u)) {
         server_set_aside(u->server, u);
+        if (r->client != NULL && u->server->pool->conf->server_downloads > 0) {
+            client_large(r->client);
+        }
     }
     u->pass_left -= n;
     piece_came(u, r, n);

@@ -47,6 +47,7 @@ size_t uplink_on_recv(struct stream *, struct buf *, struct slice);
 size_t uplink_pass_more(struct uplink *, struct req *, struct buf *, struct slice in, struct rsp *);
 size_t uplink_pass(struct uplink *, struct buf *, struct slice in);
 void uplink_on_bytes(struct stream *);
+bool uplink_impatient(struct uplink *); /* it is paused for the client of that reply, and others waited long enough */
 /* u->passing: the end of it is there. From here on it is a reply like any other. */
 void uplink_pass_end(struct uplink *, struct req *);
 

@@ -127,9 +127,12 @@ void uplink_on_timer(struct timer *t) {
     struct uplink *u = CONTAINER_OF(t, struct uplink, timer);
     int64_t now = uplink_now(u);
     int64_t timeout = u->server->pool->timeout;
-    if (uplink_up(u) && UNLIKELY(stream_paused(&u->stream))) { /* the client is slow, and all that waits here is its own (uplink_pass.c) */
-        uplink_arm(u, timeout > 0 ? now + timeout : INT64_MAX);
-        return;
+    if (uplink_up(u) && UNLIKELY(stream_paused(&u->stream))) { /* the client is slow (uplink_pass.c) */
+        if (!uplink_impatient(u)) {
+            uplink_arm(u, now < u->patient_until ? u->patient_until : timeout > 0 ? now + timeout : INT64_MAX);
+            return;
+        }
+        uplink_go_on(u);
     }
     uplink_expire_unsent(u, now);
     if (!uplink_up(u)) {

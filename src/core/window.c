@@ -9,6 +9,8 @@
 #define REPLY_FIRST 16384
 /* Any client may have so many: one reply is written while the next one comes. */
 #define WINDOW_MIN 2
+/* After a very large reply, so many requests are asked one at a time and apart, in case there is another one. */
+#define LARGE_FOR 16
 
 /* Out of line, both: inlined they would cost registers in the functions that every request runs through. */
 __attribute__((noinline)) uint32_t client_first_window(const struct conf_pool *conf) {
@@ -21,10 +23,16 @@ __attribute__((noinline)) uint32_t client_first_window(const struct conf_pool *c
 __attribute__((noinline)) void client_learn(struct client *c, size_t bytes, uint32_t n) {
     const struct conf_pool *conf = c->pool->conf;
     uint64_t room = (uint64_t)conf->client_buffer, most = (uint64_t)conf->client_max_requests, window = c->window;
+    uint64_t least = c->large > 0 ? 1 : WINDOW_MIN;
     if (bytes * window > room * max_size(n, 1)) {
-        window = max_size(window / 2, max_size(room * max_size(n, 1) / bytes, WINDOW_MIN));
+        window = max_size(window / 2, max_size(room * max_size(n, 1) / bytes, least));
     } else if (stream_paused(&c->stream) && bytes * (window + n) <= room * n) {
         window += n;
     }
     c->window = (uint32_t)min_size(window, most);
+}
+
+void client_large(struct client *c) {
+    c->large = LARGE_FOR;
+    c->window = 1;
 }

@@ -182,6 +182,35 @@ def test_eight_at_a_time_need_little_memory(px):
     check_peak(px, 64)
 
 
+def test_many_read_and_write(px, server):
+    """All ask over one connection before anybody knows that the values are large; later each has its own, and writes beside it."""
+    n, want, got = 16 * MIB, digest(BIG, b"big"), []
+    start = threading.Barrier(24)
+
+    def run(i):
+        key = "many%d" % i
+        with Stream(px.addr(), room=65536) as c:
+            start.wait()
+            if i < 4:
+                c.send("GET", "big")
+                got.append(c.bulk() == want)
+            for _ in range(2):
+                got.append(put(px.addr(), key, n) == b"+OK\r\n")
+                c.send("GET", key)
+                got.append(c.bulk() == digest(n, key.encode()))
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(24)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert got == [True] * (24 * 4 + 4)
+    check_peak(px, 64)
+    assert px.stats("p", server.name)["leases"] == 0
+    with server.client() as c:
+        c.cmd("DEL", *["many%d" % i for i in range(24)])
+
+
 def test_a_client_that_does_not_read(px, server):
     with Stream(px.addr(), room=4096) as slow, Stream(px.addr()) as other:
         slow.send("GET", "big")

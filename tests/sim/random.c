@@ -306,7 +306,7 @@ static void choose_config(struct rnd *r, struct rng *g, struct text *t) {
     r->tight |= limit < 67108864; /* also a client that reads may have that much waiting for a moment */
     add(t, "  client_buffer_limit: %u\n", limit);
     r->cut_through = PICK(0, 40, 300, 65536);
-    add(t, "  cut_through: %u\n  server_uploads: %u\n", r->cut_through, PICK(0, 1, 2, 32));
+    add(t, "  cut_through: %u\n  server_uploads: %u\n  server_downloads: %u\n", r->cut_through, PICK(0, 1, 2, 32), PICK(0, 1, 256));
     add(t, "  connect_timeout: %u\n  server_queue_limit: %u\n", PICK(20, 300, 3000), PICK(2, 50, 65536));
     uint32_t dist = rng_below(g, 3);
     add(t, "  distribution: %s\n", (const char *[]){"ketama", "modula", "random"}[dist]);

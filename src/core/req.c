@@ -13,7 +13,12 @@
 
 struct req *req_new(struct pool *pool, const struct cmd *cmd, struct client *client) {
     struct req *r = freelist_get(&pool->worker->reqs);
-    *r = (struct req){.pool = pool, .cmd = cmd, .client = client, .deadline = INT64_MAX};
+    memset(r, 0, sizeof *r / 2); /* a cache line each: as one, compilers make a loop of it */
+    memset((char *)r + sizeof *r / 2, 0, sizeof *r / 2);
+    r->pool = pool;
+    r->cmd = cmd;
+    r->client = client;
+    r->deadline = INT64_MAX;
     return r;
 }
 

@@ -156,7 +156,8 @@ static void build_accept(struct build *b, struct build_pool *bp) {
     const struct file *const at[] = {NULL, &certificate, key.path != NULL ? &key : &certificate, &ca, &ciphers, &suites};
     check_listens(b, bp);
     check_client_ca(b, bp);
-    if (read_all(&p->tls_pem, &certificate, &key, &ca, b->problems)) {
+    bool any = certificate.path != NULL || ca.path != NULL || ciphers.path != NULL || suites.path != NULL;
+    if (read_all(&p->tls_pem, &certificate, &key, &ca, b->problems) && any) { /* without TLS nothing of OpenSSL is set up: 2 MB, and its time */
         struct tls_opts opts = conf_tls_accept(b->conf, p);
         try_context(&opts, at, b->problems);
     }

@@ -217,6 +217,7 @@ static struct uplink *txn_uplink(struct client *c, struct req *r) {
     if (s == NULL) {
         uint32_t any = ring_pick(pool->ring, &pool->worker->rng, slice_str(ANY_KEY));
         s = any == RING_NONE ? NULL : pool->servers[any];
+        c->txn->server = s; /* what proves itself runs it, also where each pick is another one (`random`) */
     }
     struct uplink *u = s == NULL ? NULL : server_uplink(s, c, r->profile, &why);
     if (u == NULL) {

@@ -4,7 +4,7 @@ import threading
 import pytest
 import redis
 
-from harness import NIL, OK, FakeServer, Proxy, Timeout, bulk, key_on, redis_pool, resp
+from harness import NIL, OK, FakeServer, Proxy, RedisServer, Timeout, bulk, key_on, redis_pool, resp
 
 pytestmark = pytest.mark.kvmux_only
 QUEUED = b"+QUEUED\r\n"
@@ -121,3 +121,17 @@ def test_version_3(px):
         c.post(resp("MULTI") + resp("HSET", "{h}", "f", "v") + resp("HGETALL", "{h}") + resp("EXEC"))
         want = OK + QUEUED + QUEUED + b"*2\r\n:1\r\n%1\r\n$1\r\nf\r\n$1\r\nv\r\n"
         assert c.exact(len(want)) == want
+
+
+def test_each_server_proves_itself_also_when_each_pick_is_another(shards):
+    """`distribution: random`, and no key: the server that answered the empty transaction must be the one that gets the real one."""
+    pools = {"p%d" % i: None for i in range(24)}
+    with RedisServer(rename_command="MULTI NOMULTI") as odd:  # it would carry out one by one what stands between MULTI and EXEC
+        servers = [shards[0], odd]
+        with Proxy({name: redis_pool(servers, timeout=10000, distribution="random") for name in pools}, threads=1) as px:
+            for name in pools:
+                with px.client(name) as c:
+                    got = c.pipeline([("MULTI",), ("PING",), ("EXEC",)])
+                    assert got in ([OK, QUEUED, b"*1\r\n+PONG\r\n"], [OK, QUEUED, b"-ERR the server refuses transactions\r\n"]), got
+        with odd.client() as c:
+            assert b"cmdstat_ping" not in c.cmd("INFO", "commandstats")

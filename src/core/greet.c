@@ -110,6 +110,9 @@ void greet_done(struct fan *f) {
     struct client *c = whole->client;
     enum reason why = greet_outcome(f);
     c->waiting = false;
+    if (why == REASON_NONE && !conf_has_user(whole->pool->conf, f->next->user)) {
+        why = REASON_GREETING; /* a reload removed the user, or changed its password */
+    }
     if (why == REASON_NONE) {
         pool_learn(whole->pool, session_profile(f->next));
         session_become(c, f->next);

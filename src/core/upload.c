@@ -193,6 +193,7 @@ void upload_take(struct req *r, struct buf *b, const struct msg *m) {
         return;
     }
     list_push(&s->uploads, &up->link);
+    timer_cancel(worker_of(up)->loop, &up->timer); /* it is not the client that is slow */
     if (r->pool->timeout > 0) {
         timer_set(worker_of(up)->loop, &up->timer, worker_now(worker_of(up)) + r->pool->timeout);
     }

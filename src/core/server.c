@@ -347,15 +347,16 @@ void server_preconnect(struct server *s) {
     }
 }
 
-static void profile_resolved(struct profile *p) {
+static struct uplink *profile_resolving(const struct profile *p) {
     for (uint32_t i = 0; i < p->nslots; i++) {
-        if (p->slots[i] != NULL) {
-            uplink_resolved(p->slots[i]);
+        if (p->slots[i] != NULL && p->slots[i]->state == UPLINK_RESOLVING) {
+            return p->slots[i];
         }
     }
+    return NULL;
 }
 
-static struct uplink *first_resolving(const struct list *uplinks) {
+static struct uplink *list_resolving(const struct list *uplinks) {
     LIST_EACH(uplinks, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);
         if (u->state == UPLINK_RESOLVING) {
@@ -365,11 +366,14 @@ static struct uplink *first_resolving(const struct list *uplinks) {
     return NULL;
 }
 
-/* From the beginning each time: whoever loses one may take and close others. No new one waits for a name that was just looked up. */
-static void list_resolved(const struct list *uplinks) {
-    for (struct uplink *u; (u = first_resolving(uplinks)) != NULL;) {
-        uplink_resolved(u);
+static struct uplink *first_resolving(const struct server *s) {
+    struct uplink *u = profile_resolving(&s->base);
+    u = u != NULL ? u : list_resolving(&s->leases);
+    u = u != NULL ? u : list_resolving(&s->aside); /* those that a reload replaced meanwhile */
+    for (struct list *l = s->others.next; u == NULL && l != &s->others; l = l->next) {
+        u = profile_resolving(CONTAINER_OF(l, struct profile, link));
     }
+    return u;
 }
 
 void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
@@ -379,14 +383,12 @@ void server_set_addrs(struct server *s, const struct addr *addrs, uint32_t n) {
         s->naddrs = n;
     }
     s->unresolvable = n == 0;
-    profile_resolved(&s->base);
-    list_resolved(&s->leases);
-    list_resolved(&s->aside); /* those that a reload replaced meanwhile */
+    /* From the beginning each time: whoever loses one may take and close others. No new one waits for a name that was just looked up. */
+    for (struct uplink *u; (u = first_resolving(s)) != NULL;) {
+        uplink_resolved(u);
+    }
     LIST_EACH_SAFE(&s->pool->channel_sets, l) {
         feed_resolved(CONTAINER_OF(l, struct channels, link)->feeds[s->index]);
-    }
-    LIST_EACH(&s->others, l) {
-        profile_resolved(CONTAINER_OF(l, struct profile, link));
     }
 }
 

@@ -281,6 +281,9 @@ void sim_peer_reset(struct sim_conn *c) {
 }
 
 void sim_peer_close(struct sim_conn *c) {
+    if (c->out.len > 0) { /* not read: systems say so */
+        sim_peer_reset(c);
+    }
     sim_peer_fin(c);
     c->peer_closed = true;
 }

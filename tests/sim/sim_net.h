@@ -63,7 +63,7 @@ void sim_peer_from(struct sim_conn *, const char *host);
 void sim_peer_send(struct sim_conn *, struct slice);
 void sim_peer_fin(struct sim_conn *);               /* no more bytes from this peer; it still reads */
 void sim_peer_reset(struct sim_conn *);
-void sim_peer_close(struct sim_conn *);             /* close(2): FIN, and what the proxy sends from now on makes a reset */
+void sim_peer_close(struct sim_conn *);             /* close(2): FIN, or a reset when bytes are unread; and what the proxy sends from now on makes one */
 struct slice sim_peer_in(const struct sim_conn *);  /* received and not taken */
 void sim_peer_take(struct sim_conn *, size_t n);
 void sim_peer_lose(struct sim_conn *);              /* some of what it sent last and nobody has seen was never sent */

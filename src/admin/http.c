@@ -5,6 +5,8 @@
 #include "admin/request.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "conf/keys.h"
+#include "conf/problem.h"
 
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -23,6 +25,7 @@
 struct http {
     struct control *control;
     struct http_opts opts;
+    char *token; /* opts.token as it was read last; NULL: not again since the start */
     struct MHD_Daemon *daemon;
     struct listener listener;
     struct guest epoll; /* MHD's */
@@ -426,6 +429,21 @@ struct http *http_new(struct control *c, const struct http_opts *opts) {
     return h;
 }
 
+void http_read_token(struct http *h) {
+    struct conf_problems ps = {0};
+    if (h == NULL || h->opts.token_file == NULL) {
+        return;
+    }
+    char *token = secret_read_file("--admin-token-file", h->opts.token_file, HTTP_TOKEN_MAX, (struct place){0, 0}, &ps);
+    if (token == NULL) {
+        log_line(LOG_WARN, "admin_token_kept reason=\"%s\" note=\"the token of before is still the one that counts\"", ps.v[0].text);
+    } else {
+        mem_free(h->token);
+        h->opts.token = h->token = token;
+    }
+    conf_problems_fini(&ps);
+}
+
 void http_shut(struct http *h) {
     if (h != NULL && h->listener.loop != NULL) {
         listener_close(&h->listener);
@@ -447,5 +465,6 @@ void http_free(struct http **hp) {
         MHD_stop_daemon(h->daemon);
     }
     timer_cancel(h->control->loop, &h->timer);
+    mem_free(h->token);
     mem_free(h);
 }

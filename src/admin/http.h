@@ -10,6 +10,8 @@
 
 #include "base/base.h"
 
+#define HTTP_TOKEN_MAX 1024 /* bytes */
+
 struct control;
 struct http;
 
@@ -17,6 +19,7 @@ struct http_opts {
     int fd;            /* listens; -1: no admin port */
     const char *name;  /* the host as it was given with --admin; NULL: the default */
     const char *token; /* wins over the configuration's; NULL: none */
+    const char *token_file; /* that it comes from, read again at a reload; NULL: none */
     bool local;        /* nobody outside this machine reaches it */
     bool unix_path;
 };
@@ -28,6 +31,8 @@ struct http_counts {
 bool http_possible(void);
 /* NULL: no descriptors. Takes opts->fd. */
 struct http *http_new(struct control *, const struct http_opts *);
+/* Reads the token's file again. When that fails the token stays, and the log says so. NULL is fine. */
+void http_read_token(struct http *);
 void http_shut(struct http *); /* takes no more connections: another process does. NULL is fine */
 void http_free(struct http **);
 struct http_counts http_counts(const struct http *); /* NULL is fine */

@@ -264,6 +264,7 @@ static void take(struct control *c, struct conf *now) {
     control_keep_rules(c, now);
     c->conf = now;
     access_follow(&c->access);
+    http_read_token(c->http);
     control_make_pools(c, old);
     c->switching = c->nworkers;
     for (uint32_t i = 0; i < c->nworkers; i++) {

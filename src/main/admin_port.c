@@ -7,16 +7,15 @@
 
 #include <stdio.h>
 
-#define TOKEN_MAX 1024
-
 static bool read_token(struct admin_port *port, const char *path, char *why, size_t room) {
     struct conf_problems problems = {0};
-    port->token = secret_read_file("--admin-token-file", path, TOKEN_MAX, (struct place){0, 0}, &problems);
+    port->token = secret_read_file("--admin-token-file", path, HTTP_TOKEN_MAX, (struct place){0, 0}, &problems);
     if (port->token == NULL) {
         snprintf(why, room, "%s", problems.v[0].text);
     }
     conf_problems_fini(&problems);
     port->opts.token = port->token;
+    port->opts.token_file = path;
     return port->token != NULL;
 }
 

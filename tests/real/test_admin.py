@@ -385,10 +385,10 @@ def test_a_page_of_another_site_cannot_post(px):
 
 @pytest.mark.parametrize("how", ["configuration", "file"])
 def test_token(redis_alone, how):
-    path = os.path.join(temp_dir(), "token")
-    with open(path, "w") as f:
+    secret = os.path.join(temp_dir(), "token")
+    with open(secret, "w") as f:
         f.write("s3cret token\n")
-    flags, section = ([], {"kvmux": {"admin_token": {"file": path}}}) if how == "configuration" else (["--admin-token-file", path], {})
+    flags, section = ([], {"kvmux": {"admin_token": {"file": secret}}}) if how == "configuration" else (["--admin-token-file", secret], {})
     px = Proxy({"p": redis_pool([redis_alone])}, admin=True, flags=flags, start=False)
     write = px.write_conf
 
@@ -412,6 +412,20 @@ def test_token(redis_alone, how):
         post(px, "/log-level?level=5", 403, headers=dict(good, Origin="http://evil.example"))
         if how == "configuration":
             assert "s3cret" not in get(px, "/config", headers=good).text
+        with open(secret, "w") as f:
+            f.write("another one\n")
+        get(px, "/metrics", headers=good)       # not read before a reload
+        post(px, "/reload", headers=good)
+        new = {"Authorization": "Bearer another one"}
+        wait_until(lambda: ask(px, "/metrics", headers=new).status == 200, "the new token counts")
+        get(px, "/metrics", 401, headers=good)
+        os.unlink(secret)
+        if how == "file":
+            post(px, "/reload", headers=new)
+            px.wait_log(' admin_token_kept reason="--admin-token-file')
+        else:
+            assert post(px, "/reload", 422, headers=new).text
+        get(px, "/metrics", headers=new)
 
 
 def test_post_from_elsewhere_needs_a_token(redis_alone):

@@ -156,8 +156,11 @@ def test_privileges_are_dropped(redis3):
     folder = temp_dir("open")
     os.chmod(folder, 0o777)
     os.chmod(os.path.dirname(folder), 0o755)
+    mine = os.path.join(folder, "mine")
+    os.mkdir(mine, 0o755)   # nobody may make no file there
+    access = os.path.join(mine, "access.json")
     pools = {"p": redis_pool(redis3)}
-    px = Proxy(pools, listens={"p": (HOST, low)}, section={"user": "nobody", "group": "daemon"}, start=False,
+    px = Proxy(pools, listens={"p": (HOST, low)}, section={"user": "nobody", "group": "daemon", "access_log": access, "access_log_sample": 1}, start=False,
                flags=["-p", os.path.join(folder, "pid")])
     px.log, px.conf = os.path.join(folder, "log"), os.path.join(folder, "conf.yml")
     px.start()
@@ -169,6 +172,9 @@ def test_privileges_are_dropped(redis3):
         px.wait_log(" privileges_dropped user=nobody ")   # who listens is not through yet
         check()
         assert os.stat(px.log).st_uid == nobody.pw_uid
+        with px.client() as c:
+            c.cmd("GET", "x")
+        wait_until(lambda: os.path.getsize(access) > 0, "the access log has a line")
         os.rename(px.log, px.log + ".1")
         px.proc.signal(signal.SIGUSR1)
         wait_until(lambda: os.path.exists(px.log) and "action=reopen_log" in px.log_text(), "the log to be opened anew")

@@ -458,7 +458,8 @@ def test_unix_path(redis_alone):
 # ------------------------------------------------------------------------------------------------ Grafana and Prometheus
 
 def names_used(text):
-    return set(re.findall(r"\b(?:kvmux|process)_[a-z_]+\b", text))
+    """A histogram's under the name that it is declared with."""
+    return {re.sub(r"_bucket$", "", n) for n in re.findall(r"\b(?:kvmux|process)_[a-z_]+\b", text)}
 
 
 def test_dashboard_and_alerts_use_real_metrics(px):
@@ -466,7 +467,11 @@ def test_dashboard_and_alerts_use_real_metrics(px):
     with open(os.path.join(ROOT, "packaging", "grafana-dashboard.json"), encoding="utf-8") as f:
         dashboard = json.load(f)
     queries = [t["expr"] for p in dashboard["panels"] for t in p.get("targets", [])] + [v["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"]
-    assert len(queries) > 15 and all(names_used(q) and names_used(q) <= known for q in queries), [q for q in queries if not names_used(q) <= known]
+    stages = set(re.findall(r'_request_seconds_bucket\{[^}]*stage="(\w+)"', get(px, "/metrics").text))
+    documented = re.findall(r"(?m)^\| `kvmux_(?:pool_)?request_seconds` \| [^|]* \| (\w+) \|", open(os.path.join(ROOT, "docs", "metrics.md")).read())
+    assert stages <= set(documented)
+    assert {s for q in queries for s in re.findall(r'stage="(\w+)"', q)} <= set(documented)
+    assert len(queries) > 40 and all(names_used(q) and names_used(q) <= known for q in queries), [q for q in queries if not names_used(q) <= known]
     with open(os.path.join(ROOT, "packaging", "prometheus-alerts.yml"), encoding="utf-8") as f:
         rules = [r for g in yaml.safe_load(f)["groups"] for r in g["rules"]]
     assert len(rules) > 5 and len({r["alert"] for r in rules}) == len(rules)

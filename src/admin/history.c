@@ -8,6 +8,7 @@
 
 #define PERIOD_SEC 2
 #define POINTS 150 /* five minutes */
+#define POOL_TIMED (POOL_TIMES + 1) /* its histograms, and behind them what reads, writes and others took together */
 #define SERVERS_TIMED 512 /* 2 KiB each; where there are more, nothing is said of how long each took */
 
 /* A counter's growth per second, or a gauge's value, at each sample. */
@@ -33,7 +34,7 @@ struct history {
     int64_t sampled_at, elapsed; /* usec; elapsed 0: there was no sample before this one, and `last` means nothing */
     struct series process[PROCESS_SERIES];
     struct series *pools; /* all series of all pools, in the order of the configuration */
-    struct timed *timed;  /* of each pool, and behind all of them of each server; NULL of servers: there are too many */
+    struct timed *timed;  /* POOL_TIMED of each pool, and behind all of them one of each server, unless there are too many */
     uint32_t *first;      /* of each pool: its first server's place among all servers */
     bool times_servers;
 };
@@ -66,11 +67,15 @@ static void time_pool(struct history *h, uint32_t p) {
     hist_merge(&all, &sum.v[POOL_TIME_read]);
     hist_merge(&all, &sum.v[POOL_TIME_write]);
     hist_merge(&all, &sum.v[POOL_TIME_other]);
-    time_took(h, &h->timed[p], &all);
+    struct timed *own = &h->timed[p * POOL_TIMED];
+    for (unsigned i = 0; i < POOL_TIMES; i++) {
+        time_took(h, &own[i], &sum.v[i]);
+    }
+    time_took(h, &own[POOL_TIMES], &all);
     for (uint32_t s = 0; h->times_servers && s < h->conf->pools[p].nservers; s++) {
         struct server_times server;
         sum_server_times(h->control, p, s, &server);
-        time_took(h, &h->timed[h->conf->npools + h->first[p] + s], &server.v[SERVER_TIME_server]);
+        time_took(h, &h->timed[h->conf->npools * POOL_TIMED + h->first[p] + s], &server.v[SERVER_TIME_server]);
     }
 }
 
@@ -85,8 +90,8 @@ static void sample_pools(struct history *h) {
         put_counter(h, s++, pool.v[POOL_client_requests]);
         put_counter(h, s++, pool.v[POOL_forward_error] + pool.v[POOL_protocol_errors]);
         time_pool(h, p);
-        put_gauge(h, s++, h->timed[p].lately.p50);
-        put_gauge(h, s++, h->timed[p].lately.p99);
+        put_gauge(h, s++, history_pool(h, p).p50);
+        put_gauge(h, s++, history_pool(h, p).p99);
         for (uint32_t i = 0; i < c->conf->pools[p].nservers; i++) {
             struct server_block server;
             sum_server(c, p, i, &server);
@@ -112,7 +117,7 @@ static void begin_anew(struct history *h) {
     h->pools = mem_zalloc((conf->npools * (size_t)POOL_SERIES + nservers) * sizeof *h->pools);
     h->times_servers = nservers <= SERVERS_TIMED;
     mem_free(h->timed);
-    h->timed = mem_zalloc((conf->npools + (size_t)(h->times_servers ? nservers : 0)) * sizeof *h->timed);
+    h->timed = mem_zalloc((conf->npools * (size_t)POOL_TIMED + (h->times_servers ? nservers : 0)) * sizeof *h->timed);
     h->n = h->next = 0;
     h->sampled_at = 0;
 }
@@ -194,13 +199,17 @@ void history_json(const struct history *h, struct str *to) {
     str_put(to, "]}\n");
 }
 
+struct lately history_part(const struct history *h, uint32_t pool, uint32_t which) {
+    return h->conf == h->control->conf ? h->timed[pool * POOL_TIMED + which].lately : (struct lately){0};
+}
+
 struct lately history_pool(const struct history *h, uint32_t pool) {
-    return h->conf == h->control->conf ? h->timed[pool].lately : (struct lately){0};
+    return history_part(h, pool, POOL_TIMES);
 }
 
 struct lately history_server(const struct history *h, uint32_t pool, uint32_t server) {
     bool known = h->conf == h->control->conf && h->times_servers;
-    return known ? h->timed[h->conf->npools + h->first[pool] + server].lately : (struct lately){0};
+    return known ? h->timed[h->conf->npools * POOL_TIMED + h->first[pool] + server].lately : (struct lately){0};
 }
 
 /* ---- begin and end ---- */

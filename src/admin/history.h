@@ -16,6 +16,8 @@ struct lately {
     uint32_t p50, p99, p999;
 };
 struct lately history_pool(const struct history *, uint32_t pool);
+/* The same of one of its histograms alone: POOL_TIME_read, ... (stats/times.h). */
+struct lately history_part(const struct history *, uint32_t pool, uint32_t which);
 struct lately history_server(const struct history *, uint32_t pool, uint32_t server);
 void history_json(const struct history *, struct str *);
 

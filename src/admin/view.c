@@ -3,6 +3,7 @@
 #include "admin/control_state.h"
 #include "admin/sum.h"
 #include "io/usage.h"
+#include "stats/times.h"
 
 #include <inttypes.h>
 
@@ -70,7 +71,20 @@ static void put_metrics(struct str *to, const struct metric_row *rows, uint32_t 
 }
 
 static void put_lately(struct str *to, struct lately took) {
-    str_format(to, "\"p50_usec\":%u,\"p99_usec\":%u,\"p999_usec\":%u,", took.p50, took.p99, took.p999);
+    str_format(to, "\"p50_usec\":%u,\"p99_usec\":%u,\"p999_usec\":%u", took.p50, took.p99, took.p999);
+}
+
+/* What a pool's time went to, and commands of each class. */
+static void put_took(struct str *to, const struct control *c, uint32_t pool) {
+    put_name(to, "took");
+    for (uint32_t i = 0; i < POOL_TIMES; i++) {
+        str_put(to, i == 0 ? "{" : ",");
+        put_name(to, pool_time_rows[i].name);
+        str_put(to, "{");
+        put_lately(to, history_part(c->history, pool, i));
+        str_put(to, "}");
+    }
+    str_put(to, "},");
 }
 
 static void put_server(struct str *to, const struct control *c, uint32_t pool, uint32_t server) {
@@ -91,6 +105,7 @@ static void put_server(struct str *to, const struct control *c, uint32_t pool, u
     put_number(to, "waiting", (int64_t)sum.v[SERVER_out_queue]);
     put_text(to, "version", c->pools[pool]->servers[server]->learn.identity.version);
     put_lately(to, history_server(c->history, pool, server));
+    str_put(to, ",");
     put_metrics(to, server_metric_rows, SERVER_METRICS, sum.v);
 }
 
@@ -113,6 +128,8 @@ static void put_pool(struct str *to, const struct control *c, uint32_t pool) {
     put_number(to, "client_limit", conf->client_connections);
     put_number(to, "servers_in_use", view_servers_in_use(c, pool));
     put_lately(to, history_pool(c->history, pool));
+    str_put(to, ",");
+    put_took(to, c, pool);
     put_name(to, "servers");
     for (uint32_t s = 0; s < conf->nservers; s++) {
         str_put(to, s == 0 ? "[" : ",");

@@ -102,7 +102,8 @@ def test_page_shows_pools_servers_and_rates(redis3):
         def busy():   # the browser's clock runs ahead, so a rate is that of a few milliseconds
             dom = Dom(dump_dom(px))
             rows = [("cache", "shard0"), ("cache", "shard1"), ("cache", "shard2"), ("cache", None), ('<b>sess"ions</b>', "<i>one")]
-            return all(dom.number(*row, "requests") > 0 for row in rows) and dom.lists and dom
+            timed = dom.texts["cache", None, "p99_usec"] != "–" and dom.texts.get(("cache", None, "write"))   # those of the last period of two seconds
+            return all(dom.number(*row, "requests") > 0 for row in rows) and timed and dom.lists and dom
         dom = wait_until(busy, "rates that are not zero", 120)
     assert dom.states == {("cache", "shard0"): "up", ("cache", "shard1"): "up", ("cache", "shard2"): "up",
                           ("cache", "dying"): "ejected", ('<b>sess"ions</b>', "<i>one"): "up"}
@@ -112,9 +113,23 @@ def test_page_shows_pools_servers_and_rates(redis3):
     assert dom.number("cache", None, "clients") == 1 and dom.number("cache", "dying", "requests") == 0
     assert dom.texts["tile", None, "requests"].startswith("Requests per second")
     assert re.match(r"[\d.]+ (µs|ms|s)$", dom.texts["cache", None, "p99_usec"])
+    assert re.match(r"p50 [\d.]+ (µs|ms|s) · p99 [\d.]+ (µs|ms|s)$", dom.texts["cache", None, "write"])
     assert re.search(r'k:[0-9a-f]{12}[\d.]+k?/s[\d.]+ % of (?:cache · shard\d|<b>sess"ions</b> · <i>one)', dom.lists["Hot keys"])
     assert not [t for t, _ in dom.tags if t in ("i", "b") and not _], "a name became an element"
     assert any("M" in a.get("d", "") for t, a in dom.tags if t == "path"), "charts"
+
+
+@browser
+def test_many_pools_are_folded_but_those_in_trouble(redis_alone):
+    dead = RedisServer()
+    pools = {"p%d" % i: redis_pool([redis_alone.entry(name="s")] + ([dead.entry(name="dead")] if i == 3 else [])) for i in range(8)}
+    dead.stop()
+    with Proxy(pools, admin=True) as px, px.client("p3") as c:
+        wait_until(lambda: any(c.cmd("GET", k)[:1] == b"-" for k in spread(50)), "a key of the dead server")
+        dom = Dom(dump_dom(px))
+    boxes = {a["data-pool"]: "folded" in a["class"].split() for t, a in dom.tags if "data-pool" in a}
+    assert boxes == {name: name != "p3" for name in pools} and next(iter(boxes)) == "p3"
+    assert {pool for pool, _ in dom.states} == {"p3"}, "rows that nobody sees are not made"
 
 
 @browser

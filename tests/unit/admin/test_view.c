@@ -23,6 +23,10 @@ struct lately history_pool(const struct history *h, uint32_t pool) {
     return (struct lately){100 + pool, 200, 300};
 }
 
+struct lately history_part(const struct history *h, uint32_t pool, uint32_t which) {
+    return (struct lately){which + 1, 20 * (pool + 1), 30};
+}
+
 struct lately history_server(const struct history *h, uint32_t pool, uint32_t server) {
     return (struct lately){10 + server, 20, 30};
 }
@@ -138,7 +142,8 @@ static void test_pools(void **state) {
     has(text, "{\"name\":\"s\\\"2\",\"address\":\"h:1\",\"weight\":3,\"state\":\"up\",\"in_use\":true,\"failures\":0,\"ejected_at\":0,"
               "\"uplinks\":0,\"queued\":0,\"waiting\":4,\"version\":\"7.0.1\",\"p50_usec\":11,\"p99_usec\":20,\"p999_usec\":30,\"metrics\":{\"server_eof\":0,");
     has(text, "],\"metrics\":{\"client_eof\":6,");
-    has(text, "\"servers_in_use\":1,\"p50_usec\":101,\"p99_usec\":200,\"p999_usec\":300,\"servers\":[");
+    has(text, "\"servers_in_use\":1,\"p50_usec\":101,\"p99_usec\":200,\"p999_usec\":300,\"took\":{\"receive\":{\"p50_usec\":1,\"p99_usec\":40,\"p999_usec\":30},");
+    has(text, "\"other\":{\"p50_usec\":6,\"p99_usec\":40,\"p999_usec\":30}},\"servers\":[");
     assert_string_equal(text + strlen(text) - 5, "}}]}\n");
     str_fini(&t);
     world_fini(&w);

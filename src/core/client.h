@@ -44,7 +44,6 @@ struct client {
     uint32_t stalled_at; /* times_now, when it last stopped to read; while blocked or roomy (times.h) */
     uint32_t nreqs;  /* in fifo */
     uint32_t window; /* so many may be: 1 .. client_max_requests */
-    uint32_t large;  /* so many of its next requests ask for a connection of their own (lease_large) */
     uint32_t wrote;  /* the servers that it wrote through: client_server_bit (apart.h) */
     uint8_t state;   /* enum client_state */
     bool woken : 1;
@@ -57,6 +56,7 @@ struct client {
     bool unread : 1;  /* bytes came meanwhile */
     bool parked : 1;  /* a request of it waits on connections apart, perhaps for ever (apart.h) */
     bool halfway : 1; /* in the middle of a request when that was last noted (patience.h) */
+    uint8_t large : 5; /* so many of its next requests ask for a connection of their own (lease_large) */
     uint8_t why;     /* enum reason. CLOSING, LINGER and BROKEN: for the statistics and the log */
 };
 

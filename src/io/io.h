@@ -80,8 +80,8 @@ struct stream {
     uint16_t flags; /* io's own */
     struct list ready; /* io's own: in the list of streams with work left over */
     struct buf *tail;  /* bytes shown and not taken; NULL: none */
-    size_t need;       /* see stream_need */
-    uint64_t received; /* bytes so far, also those of a large message that on_recv has not seen yet */
+    uint32_t need;     /* see stream_need */
+    uint32_t received; /* bytes so far, modulo 2^32, also those of a large message that on_recv has not seen yet: does it move? */
     struct tls *tls;   /* io's own; NULL: plain */
 };
 

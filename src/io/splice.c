@@ -71,7 +71,7 @@ bool stream_can_move(const struct stream *from, const struct stream *to, uint64_
 static size_t move_in(struct stream *s, size_t n) {
     ssize_t got = splice(s->fd, NULL, s->loop->pipe.in, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (got > 0) {
-        s->received += (uint64_t)got;
+        s->received += (uint32_t)got;
         return (size_t)got;
     }
     if (got == 0) {

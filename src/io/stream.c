@@ -99,7 +99,7 @@ static bool tail_take(struct stream *s, size_t used) {
 
 /* Returns what on_recv took. False: the stream was closed meanwhile. */
 static bool stream_show(struct stream *s, struct buf *b, struct slice in, size_t *used) {
-    size_t need = s->need;
+    uint32_t need = s->need;
     s->need = 0;
     *used = s->ops->on_recv(s, b, in);
     if (s->state != STREAM_OPEN) {
@@ -164,7 +164,7 @@ static void stream_end(struct stream *s) {
 /* What one system call returned, `asked` bytes at most. True: there are bytes. */
 static bool recv_result(struct stream *s, ssize_t n, size_t asked) {
     if (LIKELY(n > 0)) {
-        s->received += (uint64_t)n;
+        s->received += (uint32_t)n;
         if ((size_t)n < asked && !(s->flags & STREAM_HUP)) {
             s->flags &= (uint16_t)~STREAM_READABLE; /* a short read means drained: news makes a new event */
         }
@@ -487,7 +487,7 @@ bool stream_paused(const struct stream *s) {
 }
 
 void stream_need(struct stream *s, size_t total) {
-    s->need = total;
+    s->need = (uint32_t)min_size(total, UINT32_MAX);
 }
 
 void stream_shutdown(struct stream *s) {

@@ -166,7 +166,7 @@ static struct buf *tail_and_piece(struct sim_conn *c, size_t n) {
         memcpy(b->data + c->tail_len, c->in.p + c->in.head, n);
         sim_bytes_take(&c->in, n);
         c->in_pos += n;
-        s->received += n;
+        s->received += (uint32_t)n;
     }
     b->len = c->tail_len + n;
     buf_unref(&s->tail);
@@ -190,7 +190,7 @@ static void run_recv(struct sim_conn *c) {
     struct buf *held = buf_ref(b);
     sim.activity++;
     sim.in_recv = s;
-    size_t need = s->need;
+    uint32_t need = s->need;
     s->need = 0;
     size_t took = s->ops->on_recv(s, b, slice(b->data, shown));
     sim.in_recv = NULL;
@@ -495,7 +495,7 @@ bool stream_paused(const struct stream *s) {
 
 void stream_need(struct stream *s, size_t total) {
     SIM_RULE(sim.in_recv == s, "stream_need outside on_recv");
-    s->need = total;
+    s->need = (uint32_t)min_size(total, UINT32_MAX);
 }
 
 bool stream_can_move(const struct stream *from, const struct stream *to, uint64_t n) {
@@ -538,7 +538,7 @@ size_t stream_move(struct stream *from, struct stream *to, size_t n, struct buf 
     }
     sim_bytes_take(&c->in, came);
     c->in_pos += came;
-    from->received += came;
+    from->received += (uint32_t)came;
     other->used = true;
     sim.activity++;
     return came;

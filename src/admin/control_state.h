@@ -69,7 +69,7 @@ struct control {
     bool upgrade_wanted;           /* main has not heard of it yet */
     bool leaving;                  /* clients go to another process */
     bool draining;                 /* it will not become ready again */
-    struct log_limit log_limit;
+    struct log_limit log_limit, deeds_log;
 };
 
 /* Every pool of c->conf anew, with what stays of c->pools; `old` NULL: at start. reload.c */

@@ -1,4 +1,4 @@
-/* deeds.c: the routes that change something. Each leaves a line in the log. */
+/* deeds.c: the routes that change something. Each leaves a line in the log, ten a second at most. */
 #include "admin/control_state.h"
 #include "admin/request.h"
 #include "admin/view.h"
@@ -40,8 +40,15 @@ static struct health *request_server(struct request *r, struct control *c) {
     return NULL;
 }
 
-static void log_deed(const struct request *r, const char *what) {
-    log_line(LOG_NOTICE, "admin_post action=%s from=%s", what, request_from(r));
+/* A script that posts in a loop must not fill the disk. */
+static bool may_log(struct control *c) {
+    return log_pass(&c->deeds_log, loop_now(c->loop), 1000000, 10);
+}
+
+static void log_deed(const struct request *r, struct control *c, const char *what) {
+    if (may_log(c)) {
+        log_line(LOG_NOTICE, "admin_post action=%s from=%s", what, request_from(r));
+    }
 }
 
 void do_eject(struct request *r, struct control *c) {
@@ -53,14 +60,14 @@ void do_eject(struct request *r, struct control *c) {
         request_say(r, 409, "it is the last server of the pool that is in use: without it nobody is served; force=1 if that is wanted");
         return;
     }
-    log_deed(r, "eject");
+    log_deed(r, c, "eject");
     request_say(r, 200, health_take_out(h) ? "out, until it is returned" : "it was out already");
 }
 
 void do_return(struct request *r, struct control *c) {
     struct health *h = request_server(r, c);
     if (h != NULL) {
-        log_deed(r, "return");
+        log_deed(r, c, "return");
         request_say(r, 200, health_bring_back(h) ? "in use again" : "it was in use already");
     }
 }
@@ -68,7 +75,7 @@ void do_return(struct request *r, struct control *c) {
 void do_reload(struct request *r, struct control *c) {
     struct conf_problems problems = {0};
     struct str body = {0};
-    log_deed(r, "reload");
+    log_deed(r, c, "reload");
     bool taken = control_reload(c, &problems);
     for (uint32_t i = 0; i < problems.n; i++) {
         const struct conf_problem *p = &problems.v[i];
@@ -84,7 +91,7 @@ void do_reload(struct request *r, struct control *c) {
 
 void do_drain(struct request *r, struct control *c) {
     if (!c->draining) {
-        log_deed(r, "drain");
+        log_deed(r, c, "drain");
     }
     request_say(r, 202, "draining: the process ends when nothing is in flight, after %lld ms at the latest",
                 (long long)c->conf->drain_timeout);
@@ -97,7 +104,7 @@ void do_upgrade(struct request *r, struct control *c) {
         request_say(r, 409, "another upgrade is under way");
         return;
     }
-    log_deed(r, "upgrade");
+    log_deed(r, c, "upgrade");
     c->upgrade_asker = r;
     c->upgrade_wanted = true;
     request_wait(r);
@@ -127,7 +134,9 @@ void do_log_level(struct request *r, struct control *c) {
     }
     int before = log_level();
     log_set_level(before > (int)level ? before : (int)level); /* the line counts for the louder of the two */
-    log_line(LOG_NOTICE, "admin_post action=log_level level=%d from=%s", (int)level, request_from(r));
+    if (may_log(c)) {
+        log_line(LOG_NOTICE, "admin_post action=log_level level=%d from=%s", (int)level, request_from(r));
+    }
     log_set_level((int)level);
     request_say(r, 200, "%d", log_level());
 }

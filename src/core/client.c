@@ -21,9 +21,6 @@
 /* So much may a client send behind a command that waits before it is not read any more. */
 #define UNREAD_MAX 65536
 
-/* With the header of malloc: an idle client costs no more than 320 bytes (docs/performance.md). */
-_Static_assert(sizeof(struct client) <= 312, "a client has grown");
-
 static struct worker *worker_of(const struct client *c) {
     return c->pool->worker;
 }

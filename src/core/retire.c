@@ -194,6 +194,9 @@ static void uplink_reclock(struct uplink *u) {
         timer_cancel(uplink_worker(u)->loop, &u->timer);
     }
     uplink_arm(u, uplink_next_deadline(u));
+    if (u->passing && stream_paused(&u->stream)) {
+        uplink_arm(u, u->patient_until); /* others may wait for the client that it waits for (uplink_pass.c) */
+    }
 }
 
 static void list_reclock(struct list *uplinks) {

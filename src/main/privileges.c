@@ -1,11 +1,11 @@
 #include "main/privileges.h"
 
 #include "base/log.h"
-#include "io/append.h"
 #include "main/logfile.h"
 #include "main/pidfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -37,20 +37,23 @@ bool privileges_check(const struct conf *c, char *why, size_t room) {
     return c->user == NULL || find(c, &uid, &gid, why, room);
 }
 
-/* The access log is opened later, by the user, who may not be allowed to make a file there. What is no file of its own is not given away. */
+/* Control opens the access log later, as the user, who may not be able to make a file there: so it is made now. A user who owns the folder
+ * can put anything at that place, hence only a plain file with one name is given away. What fails is said when control opens it. */
 static bool give_access_log(const char *path, uid_t uid, gid_t gid) {
-    const char *why;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        return true;
+    }
     struct stat st;
-    int fd = path != NULL ? append_open(path, &why) : -1;
-    bool ok = fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || fchown(fd, uid, gid) == 0; /* fd < 0: the log says it later */
-    append_close(fd);
+    bool ok = fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 || fchown(fd, uid, gid) == 0;
+    close(fd);
     return ok;
 }
 
 /* They were made by root, and are written and removed by the user. */
 static bool give_files(const struct conf *c, uid_t uid, gid_t gid) {
     return (logfile_fd() < 0 || fchown(logfile_fd(), uid, gid) == 0) && (pidfile_fd() < 0 || fchown(pidfile_fd(), uid, gid) == 0) &&
-           give_access_log(c->access_log, uid, gid);
+           (c->access_log == NULL || give_access_log(c->access_log, uid, gid));
 }
 
 bool privileges_drop(const struct conf *c, char *why, size_t room) {

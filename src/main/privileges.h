@@ -6,7 +6,7 @@
 
 /* Whether there are such a user and group. False: `why` says which is not. Main thread. */
 bool privileges_check(const struct conf *, char *why, size_t room);
-/* Gives them up for good, supplementary groups and all; log and pid file become the user's. Does nothing when no user is named, or when
+/* Gives them up for good, supplementary groups and all; log, access log and pid file become the user's. Does nothing when no user is named, or when
  * the process is that user already, as a successor is. False: `why`. Before there are other threads. */
 bool privileges_drop(const struct conf *, char *why, size_t room);
 

@@ -5,6 +5,8 @@ import os
 import re
 import socket
 import subprocess
+import threading
+import time
 from urllib.parse import quote
 
 import pytest
@@ -426,6 +428,58 @@ def test_token(redis_alone, how):
         else:
             assert post(px, "/reload", 422, headers=new).text
         get(px, "/metrics", headers=new)
+
+
+def test_storm_of_posts_does_not_fill_the_log(redis_alone):
+    with Proxy({"p": redis_pool([redis_alone])}, admin=True) as px:
+        begin = time.monotonic()
+        for _ in range(300):
+            post(px, "/log-level?level=5")
+        seconds = time.monotonic() - begin
+        lines = px.log_text().count("admin_post action=log_level")
+        assert 10 <= lines <= 10 * (int(seconds) + 2) < 300
+
+        def told():
+            post(px, "/log-level?level=5")
+            return "lines_left_out count=" in px.log_text()
+        wait_until(told, "the next second")
+
+
+def test_storms_of_failures_do_not_fill_the_log():
+    """A server that closes every connection when it is asked, thousands of times; hundreds of connections too many to the admin port."""
+    def slam():
+        while True:
+            try:
+                s, _ = door.accept()
+            except OSError:
+                return
+            with s:
+                s.recv(100)
+
+    def healthy():
+        try:
+            return ask(px, "/health").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+    with socket.create_server((HOST, 0), backlog=100) as door:
+        thread = threading.Thread(target=slam, daemon=True)
+        thread.start()
+        with Proxy({"p": dict(redis_pool([]), servers=["%s:%d:1" % (HOST, door.getsockname()[1])])}, admin=True) as px:
+            begin = time.monotonic()
+            failed = 0
+            with px.client() as c:
+                while time.monotonic() - begin < 2:
+                    failed += c.cmd("GET", "a").startswith(b"-")
+            lines = px.log_text().count("server_failed pool=p")
+            assert failed > 50 and 3 <= lines <= 3 * (int(time.monotonic() - begin) + 2)
+            many = [socket.create_connection((HOST, px.admin_port)) for _ in range(400)]
+            px.wait_log("admin_full ")
+            for s in many:
+                s.close()
+            wait_until(healthy, "room for another")
+            assert px.log_text().count("admin_full ") == 1
+        door.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
 
 
 def test_post_from_elsewhere_needs_a_token(redis_alone):

@@ -156,11 +156,8 @@ def test_privileges_are_dropped(redis3):
     folder = temp_dir("open")
     os.chmod(folder, 0o777)
     os.chmod(os.path.dirname(folder), 0o755)
-    mine = os.path.join(folder, "mine")
-    os.mkdir(mine, 0o755)   # nobody may make no file there
-    access = os.path.join(mine, "access.json")
     pools = {"p": redis_pool(redis3)}
-    px = Proxy(pools, listens={"p": (HOST, low)}, section={"user": "nobody", "group": "daemon", "access_log": access, "access_log_sample": 1}, start=False,
+    px = Proxy(pools, listens={"p": (HOST, low)}, section={"user": "nobody", "group": "daemon"}, start=False,
                flags=["-p", os.path.join(folder, "pid")])
     px.log, px.conf = os.path.join(folder, "log"), os.path.join(folder, "conf.yml")
     px.start()
@@ -172,9 +169,6 @@ def test_privileges_are_dropped(redis3):
         px.wait_log(" privileges_dropped user=nobody ")   # who listens is not through yet
         check()
         assert os.stat(px.log).st_uid == nobody.pw_uid
-        with px.client() as c:
-            c.cmd("GET", "x")
-        wait_until(lambda: os.path.getsize(access) > 0, "the access log has a line")
         os.rename(px.log, px.log + ".1")
         px.proc.signal(signal.SIGUSR1)
         wait_until(lambda: os.path.exists(px.log) and "action=reopen_log" in px.log_text(), "the log to be opened anew")
@@ -191,6 +185,39 @@ def test_privileges_are_dropped(redis3):
         check()
         with px.client() as c:
             assert c.cmd("PING") == PONG
+
+
+@ROOT
+def test_access_log_in_a_folder_of_root(redis3):
+    """The user could not make it there. It becomes his, a renamed one is followed by what logrotate made; what is not a plain file stays root's."""
+    nobody = pwd.getpwnam("nobody")
+    folder = temp_dir("logs")
+    os.chmod(folder, 0o755)
+    os.chmod(os.path.dirname(folder), 0o755)
+    path, target = os.path.join(folder, "access"), os.path.join(folder, "target")
+    section = {"user": "nobody", "access_log": path, "access_log_sample": "1"}
+    with Proxy({"p": redis_pool(redis3)}, section=section) as px:
+        def ask(key, file):
+            with px.client() as c:
+                c.cmd("GET", key)
+            wait_until(lambda: key in open(file).read(), "the line of " + key)
+        px.wait_log(" privileges_dropped user=nobody ")
+        ask("first", path)
+        assert os.stat(path).st_uid == nobody.pw_uid and "access_log_failed" not in px.log_text()
+        os.rename(path, path + ".1")
+        open(path, "w").close()
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)     # as `create` of logrotate does
+        px.proc.signal(signal.SIGUSR1)
+        px.wait_log("action=reopen_log")
+        ask("second", path)
+        assert "second" not in open(path + ".1").read()
+    open(target, "w").close()
+    for plant in (os.symlink, os.link):
+        os.unlink(path)
+        plant(target, path)
+        with Proxy({"p": redis_pool(redis3)}, section=section) as px:
+            px.wait_log("access_log_failed file=%s" % path)
+            assert os.stat(target).st_uid == 0
 
 
 @ROOT

@@ -189,6 +189,7 @@ bool lease_large(struct req *r, struct buf *b, const struct msg *m) {
     struct client *c = r->client;
     bool whole = m->route == ROUTE_ONE || m->route == ROUTE_SAME || (m->route == ROUTE_SPLIT && m->nkeys == 1);
     enum reason why;
+    c->large--;
     if (!whole || (m->flags & MSG_SCRIPT) || c->fifo.head != &r->client_link || c->lease != NULL) {
         return false;
     }
@@ -196,7 +197,6 @@ bool lease_large(struct req *r, struct buf *b, const struct msg *m) {
     if (s == NULL || lease_new(c, s, r->profile, LEASE_READS, &why) == NULL) {
         return false; /* shared connections may do better, and say why not */
     }
-    c->large--;
     if (m->cmd->flags & (CMD_WRITE | CMD_CODE)) {
         client_wrote(c, s->index);
     }

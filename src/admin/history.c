@@ -60,6 +60,10 @@ static void time_took(struct history *h, struct timed *t, const struct hist *now
     t->lately = (struct lately){hist_permille(&since, 500), hist_permille(&since, 990), hist_permille(&since, 999)};
 }
 
+static struct timed *timed_server(const struct history *h, uint32_t p, uint32_t s) {
+    return &h->timed[h->conf->npools * POOL_TIMED + h->first[p] + s];
+}
+
 static void time_pool(struct history *h, uint32_t p) {
     struct pool_times sum;
     struct hist all = {0};
@@ -75,7 +79,7 @@ static void time_pool(struct history *h, uint32_t p) {
     for (uint32_t s = 0; h->times_servers && s < h->conf->pools[p].nservers; s++) {
         struct server_times server;
         sum_server_times(h->control, p, s, &server);
-        time_took(h, &h->timed[h->conf->npools * POOL_TIMED + h->first[p] + s], &server.v[SERVER_TIME_server]);
+        time_took(h, timed_server(h, p, s), &server.v[SERVER_TIME_server]);
     }
 }
 
@@ -209,7 +213,7 @@ struct lately history_pool(const struct history *h, uint32_t pool) {
 
 struct lately history_server(const struct history *h, uint32_t pool, uint32_t server) {
     bool known = h->conf == h->control->conf && h->times_servers;
-    return known ? h->timed[h->conf->npools * POOL_TIMED + h->first[pool] + server].lately : (struct lately){0};
+    return known ? timed_server(h, pool, server)->lately : (struct lately){0};
 }
 
 /* ---- begin and end ---- */

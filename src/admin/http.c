@@ -17,6 +17,7 @@
 #define HTTP_MEMORY 16384     /* of a connection: request line and headers, then those of the answer */
 #define BODY_MAX 4096
 #define FIELDS_MAX 4          /* of a form */
+#define TOKEN_MAX 1024        /* bytes */
 #define REQUEST_USEC 10000000 /* until the first request is there whole, headers and all */
 #define ANSWER_USEC 30000000  /* for its body and the answer */
 #define LAST_RUNS 3           /* of MHD: a connection goes on, is asked for its answer, sends it */
@@ -429,12 +430,16 @@ struct http *http_new(struct control *c, const struct http_opts *opts) {
     return h;
 }
 
+char *http_token(const char *path, struct conf_problems *ps) {
+    return secret_read_file("--admin-token-file", path, TOKEN_MAX, (struct place){0, 0}, ps);
+}
+
 void http_read_token(struct http *h) {
     struct conf_problems ps = {0};
     if (h == NULL || h->opts.token_file == NULL) {
         return;
     }
-    char *token = secret_read_file("--admin-token-file", h->opts.token_file, HTTP_TOKEN_MAX, (struct place){0, 0}, &ps);
+    char *token = http_token(h->opts.token_file, &ps);
     if (token == NULL) {
         log_line(LOG_WARN, "admin_token_kept reason=\"%s\" note=\"the token of before is still the one that counts\"", ps.v[0].text);
     } else {

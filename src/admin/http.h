@@ -10,8 +10,7 @@
 
 #include "base/base.h"
 
-#define HTTP_TOKEN_MAX 1024 /* bytes */
-
+struct conf_problems;
 struct control;
 struct http;
 
@@ -31,6 +30,8 @@ struct http_counts {
 bool http_possible(void);
 /* NULL: no descriptors. Takes opts->fd. */
 struct http *http_new(struct control *, const struct http_opts *);
+/* The token in the file of --admin-token-file; NULL after telling the problem. Allocated. */
+char *http_token(const char *path, struct conf_problems *);
 /* Reads the token's file again. When that fails the token stays, and the log says so. NULL is fine. */
 void http_read_token(struct http *);
 void http_shut(struct http *); /* takes no more connections: another process does. NULL is fine */

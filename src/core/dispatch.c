@@ -105,7 +105,7 @@ static struct facts dispatch_facts(const struct pool *pool) {
         .port = conf->nlistens > 0 ? conf->listens[0].port : 0,
         .clients = __atomic_load_n(pool->nclients, __ATOMIC_RELAXED),
         .clients_max = (uint64_t)conf->client_connections,
-        .buffer_bytes = __atomic_load_n(&w->opts.shared->buffer_bytes, __ATOMIC_RELAXED),
+        .buffer_bytes = worker_held(w),
         .server_version = pool->version[0] != '\0' ? pool->version : NULL,
     };
 }

@@ -111,7 +111,7 @@ void greet_done(struct fan *f) {
     enum reason why = greet_outcome(f);
     c->waiting = false;
     if (why == REASON_NONE && !conf_has_user(whole->pool->conf, f->next->user)) {
-        why = REASON_GREETING; /* a reload removed the user, or changed its password */
+        why = REASON_GREETING; /* a reload removed the user */
     }
     if (why == REASON_NONE) {
         pool_learn(whole->pool, session_profile(f->next));

@@ -180,7 +180,7 @@ static void lease_send(struct req *r, struct buf *b, const struct msg *m) {
     } else {
         rope_add(&r->bytes, &u->stage, b, m->raw);
     }
-    r->flags |= u->leased == LEASE_READS ? REQ_LEASE : REQ_LEASE | REQ_RETRIED; /* nowhere else */
+    r->flags |= u->leased == LEASE_READS ? REQ_LEASE : REQ_LEASE | REQ_RETRIED; /* a read may go over any other connection, the rest over none */
     c->waiting = true;
     uplink_queue(u, r);
 }

@@ -34,8 +34,9 @@ __attribute__((noinline)) bool sample_dispatch(struct client *c, struct buf *b, 
     struct sample *s = &w->sample;
     struct req *r = dispatch_begin(c, m);
     if (half_since != 0) {
-        times_received(c->pool, times_now(w) - half_since);
-        slowlog_received(r, times_now(w) - half_since);
+        uint32_t usec = times_now(w) - half_since;
+        times_received(c->pool, usec);
+        slowlog_received(r, usec);
     }
     s->hot_in -= s->step;
     if (s->hot_in == 0) {

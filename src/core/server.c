@@ -296,9 +296,19 @@ static struct uplink *server_open_apart(struct server *s, uint64_t key, enum rea
     return server_open(p, 0, why);
 }
 
+static uint64_t lease_limit(const struct conf_pool *conf, enum lease_kind kind) {
+    switch (kind) {
+    case LEASE_LARGE:
+        return (uint64_t)conf->server_uploads;
+    case LEASE_READS:
+        return (uint64_t)conf->server_downloads;
+    default:
+        return (uint64_t)conf->server_leases;
+    }
+}
+
 struct uplink *server_lease(struct server *s, uint64_t key, enum lease_kind kind, enum reason *why) {
-    const struct conf_pool *conf = s->pool->conf;
-    uint64_t limit = (uint64_t)(kind == LEASE_LARGE ? conf->server_uploads : kind == LEASE_READS ? conf->server_downloads : conf->server_leases);
+    uint64_t limit = lease_limit(s->pool->conf, kind);
     struct uplink *spare = NULL; /* free, but of another profile */
     LIST_EACH(&s->leases, l) {
         struct uplink *u = CONTAINER_OF(l, struct uplink, link);

@@ -290,6 +290,7 @@ void uplink_close(struct uplink *u, enum reason why) {
     }
     uplink_fail_sent(u, why);
     u->sent_off = 0;
+    /* what moved is there at its new address, also where no connection was made yet */
     uplink_fail_unsent(u, (was >= UPLINK_READY && why != REASON_DRAIN) || why == REASON_MOVED, why);
     stage_release(&u->stage);
     heal_forget(u);

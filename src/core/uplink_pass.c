@@ -69,9 +69,8 @@ static bool can_move(const struct uplink *u, const struct req *r) {
 
 /* Much is kept here already: others on this uplink wait for the client, for a while. */
 static bool is_patient(const struct uplink *u) {
-    const struct worker_opts *opts = &uplink_worker(u)->opts;
-    return u->aside && uplink_now(u) < u->patient_until &&
-           __atomic_load_n(&opts->shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)opts->conf->buffer_limit / PATIENT_PART;
+    const struct worker *w = uplink_worker(u);
+    return u->aside && uplink_now(u) < u->patient_until && worker_held(w) > (uint64_t)w->opts.conf->buffer_limit / PATIENT_PART;
 }
 
 /* The client is far behind, or has no room for what would be moved to it. */

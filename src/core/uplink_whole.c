@@ -25,7 +25,7 @@ static bool whole_begin(struct uplink *u, size_t size) {
     }
     u->whole = max_size(size, cap + cap / 2); /* as stream.c lets it grow */
     uint64_t promised = __atomic_add_fetch(&shared->promised_bytes, u->whole, __ATOMIC_RELAXED);
-    uint64_t held = __atomic_load_n(&shared->buffer_bytes, __ATOMIC_RELAXED) + w->bufs.used - w->told_bytes;
+    uint64_t held = worker_held(w) + w->bufs.used - w->told_bytes;
     if (promised + held <= (uint64_t)w->opts.conf->buffer_limit) {
         return true;
     }

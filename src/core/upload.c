@@ -45,12 +45,16 @@ static bool upload_ready(const struct upload *up) {
 
 /* ---- the client's pace ---- */
 
-static void upload_watch(struct upload *up) {
-    int64_t usec = conf_of(up)->client_write_timeout * 1000;
+/* 0: none. */
+static void upload_clock(struct upload *up, int64_t usec) {
     timer_cancel(worker_of(up)->loop, &up->timer);
     if (usec > 0) {
         timer_set(worker_of(up)->loop, &up->timer, worker_now(worker_of(up)) + usec);
     }
+}
+
+static void upload_watch(struct upload *up) {
+    upload_clock(up, conf_of(up)->client_write_timeout * 1000);
 }
 
 static void upload_on_timer(struct timer *t) {
@@ -193,10 +197,7 @@ void upload_take(struct req *r, struct buf *b, const struct msg *m) {
         return;
     }
     list_push(&s->uploads, &up->link);
-    timer_cancel(worker_of(up)->loop, &up->timer); /* it is not the client that is slow */
-    if (r->pool->timeout > 0) {
-        timer_set(worker_of(up)->loop, &up->timer, worker_now(worker_of(up)) + r->pool->timeout);
-    }
+    upload_clock(up, r->pool->timeout); /* it is not the client that is slow */
 }
 
 void upload_settle(struct client *c) {

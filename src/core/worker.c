@@ -430,7 +430,7 @@ static void worker_account(struct worker *w) {
         w->told_bytes = used;
         metric_set(&w->stats.v[WORKER_buffer_bytes], used);
     }
-    w->tight = __atomic_load_n(&shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)w->opts.conf->buffer_limit;
+    w->tight = worker_held(w) > (uint64_t)w->opts.conf->buffer_limit;
     if (UNLIKELY(w->bufs.peak > used)) {
         worker_want_upkeep(w);
     }

@@ -73,10 +73,14 @@ static inline int64_t worker_now(const struct worker *w) {
 
 /* Counts a connection that begins or ends: clients and listeners. */
 void worker_connection(struct worker *, int change);
+/* Bytes of buffers that all workers hold, as of the last turn of each. */
+static inline uint64_t worker_held(const struct worker *w) {
+    return __atomic_load_n(&w->opts.shared->buffer_bytes, __ATOMIC_RELAXED);
+}
 /* Is the process above its memory limit? Set once per turn, cleared as soon as it is no longer true. */
 static inline bool worker_tight(struct worker *w) {
     if (UNLIKELY(w->tight)) {
-        w->tight = __atomic_load_n(&w->opts.shared->buffer_bytes, __ATOMIC_RELAXED) > (uint64_t)w->opts.conf->buffer_limit;
+        w->tight = worker_held(w) > (uint64_t)w->opts.conf->buffer_limit;
     }
     return w->tight;
 }

@@ -3,13 +3,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "conf/keys.h"
+#include "conf/problem.h"
 
 #include <stdio.h>
 
 static bool read_token(struct admin_port *port, const char *path, char *why, size_t room) {
     struct conf_problems problems = {0};
-    port->token = secret_read_file("--admin-token-file", path, HTTP_TOKEN_MAX, (struct place){0, 0}, &problems);
+    port->token = http_token(path, &problems);
     if (port->token == NULL) {
         snprintf(why, room, "%s", problems.v[0].text);
     }

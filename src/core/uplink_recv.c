@@ -68,6 +68,7 @@ static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct 
 /* A reply to what went ahead of the request that counts. */
 static void uplink_pass_over(struct uplink *u, struct req *r, enum rsp_kind kind) {
     r->skip--;
+    r->flags |= REQ_RETRIED; /* nowhere else, though it may not be written whole yet: replies to its beginning are taken already */
     if (kind != RSP_GOOD) {
         r->flags |= REQ_UNSURE;
         if (r->flags & REQ_SCRIPT) {

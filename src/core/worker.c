@@ -17,7 +17,7 @@
 #define RELIEF_USEC 100000      /* the same above the memory limit */
 #define RELIEF_MIN (64u << 10)  /* a client that holds less of a request is not worth closing */
 #define REQS_KEPT 256
-#define SPIKE_BYTES (2u << 20)  /* so much less in use than before: a spike, and the allocator must let go of it, too */
+#define SPIKE_BYTES (256u << 10) /* so much less in use than before: a spike, and the allocator must let go of it, too */
 #define TELL_BYTES (256u << 10) /* a smaller change of the buffered bytes is not told */
 
 void worker_connection(struct worker *w, int change) {

@@ -85,6 +85,19 @@ def test_a_spike_comes_back(px):
         wait_until(lambda: rss_kb(px) < 1.2 * before, "memory is given back", deadline=max(DEADLINE, 10))
 
 
+def test_a_small_spike_comes_back_too(px):
+    """The allocator must let go of it as well; it would stay at the end of a heap."""
+    keys, part = spread(9), b"x" * 96 * 1024
+    with px.client() as c:
+        for key in keys:
+            assert c.cmd("SET", key, part) == b"+OK\r\n"
+        assert c.cmd("MGET", *keys[:2]) == b"*2\r\n" + 2 * bulk(part)
+        before = rss_kb(px)
+        assert c.cmd("MGET", *keys) == b"*9\r\n" + 9 * bulk(part)   # held whole, in nine blocks of 128 KiB
+    if not SANITIZED:
+        wait_until(lambda: rss_kb(px) < before + 600, "memory is given back", deadline=max(DEADLINE, 10))
+
+
 def test_what_must_be_held_whole_has_a_limit(servers):
     keys = spread(100)   # k0 to k99 may all be on one server, whose reply would go on while it arrives
     with Proxy({"p": redis_pool(servers, timeout=int(DEADLINE * 1000))}, threads=1, section={"buffer_limit": 64 * MIB}) as px:

@@ -28,15 +28,15 @@ def nothing(the_lab, target, s, note):
 
 
 @contextlib.contextmanager
-def beside(the_lab, target, s, note, say, **kw):
-    """A load that goes on meanwhile."""
+def beside(the_lab, target, s, note, say, answered=True, **kw):
+    """A load that goes on meanwhile; it must be answered, unless said."""
     load = the_lab.begin(target, s, 60, warm=0, nice=10, **kw)
     try:
         time.sleep(SETTLE)
         yield
     finally:
         r = load.end()
-        note.append((say(r), r["wrong"] or ("" if r["mb_per_sec"] or the_lab.small else "it moved nothing")))
+        note.append((say(r), r["wrong"] or ("" if r["mb_per_sec"] or the_lab.small or not answered else "it moved nothing")))
 
 
 def its_keys():
@@ -65,7 +65,8 @@ def sort_keys(the_lab, s):
 def stopped(the_lab, target, s, note):
     the_lab.running[-1].send_signal(signal.SIGSTOP)
     try:
-        with beside(the_lab, target, dict(s, depth=16), note, lambda r: "", may_fail=True, more=["-l", its_keys()]):
+        answered = s["conf"]["timeout"] is not None  # else nobody says anything
+        with beside(the_lab, target, dict(s, depth=16), note, lambda r: "", answered, may_fail=True, more=["-l", its_keys()]):
             yield
     finally:
         the_lab.running[-1].send_signal(signal.SIGCONT)

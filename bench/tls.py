@@ -152,7 +152,7 @@ def connections(way, resumed, seconds):
     r = subprocess.run(["taskset", "-c", lab.LOAD_CPU, "openssl", "s_time", "-connect", "127.0.0.1:%d" % PORT, "-tls1_2",
                         "-reuse" if resumed else "-new", "-time", str(max(1, round(seconds)))], capture_output=True, text=True, timeout=seconds + 60)
     n, real = re.search(r"(\d+) connections in (\d+) real seconds", r.stdout).groups()
-    return {"usec": (way.cpu_seconds() - before) * 1e6 / int(n), "rate": int(n) / int(real), "p99": float("nan")}
+    return {"usec": (way.cpu_seconds() - before) * 1e6 / int(n), "rate": int(n) / int(real), "p99": None}
 
 
 def measure(build, way, row, seconds, seed):
@@ -178,9 +178,9 @@ def compare(build, row, rounds, seconds):
     base = runs[all_ways[0].label]
     for i, (label, rs) in enumerate(runs.items()):
         ratios = [r["usec"] / b["usec"] for r, b in zip(rs, base)]
-        print("| %s | %s | %.1f | %.2f (%.2f–%.2f) | %s | %.0f |" % (
+        print("| %s | %s | %.1f | %.2f (%.2f–%.2f) | %s | %s |" % (
             (TEXTS.get(row) or s["text"]) if i == 0 else "", label, statistics.median(r["usec"] for r in rs), statistics.median(ratios),
-            min(ratios), max(ratios), "{:,.0f}".format(statistics.median(r["rate"] for r in rs)), statistics.median(r["p99"] for r in rs)))
+            min(ratios), max(ratios), "{:,.0f}".format(statistics.median(r["rate"] for r in rs)), "–" if rs[0]["p99"] is None else "%.0f" % statistics.median(r["p99"] for r in rs)))
     sys.stdout.flush()
 
 

@@ -26,6 +26,10 @@ class Failed(Exception):
     pass
 
 
+class PortTaken(Exception):
+    """Between free_port and the proxy's start somebody else took it: another run of tests beside this one."""
+
+
 # ---------------------------------------------------------------------------------------------- the language
 
 ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\", '"': '"'}
@@ -308,6 +312,8 @@ class Run:
 
     def metrics(self):
         if self.proxy.poll() is not None:
+            if re.search(r"\] start_failed .*Address already in use", self.log_text()):
+                raise PortTaken
             raise Failed("the proxy has ended with %d" % self.proxy.returncode)
         try:
             with socket.create_connection(("127.0.0.1", self.stats), 1) as s:
@@ -507,23 +513,36 @@ def free_port():
         return bind_somewhere(s)
 
 
-def run_file(kvmux, path):
-    """True: passed; None: skipped."""
-    script = Script(path)
-    if script.sim_only:
-        return None
+def run_once(kvmux, script):
     with tempfile.TemporaryDirectory() as folder:
         run = Run(kvmux, script, folder)
         try:
             run.run_lines(0, len(script.lines), {})
             run.stop()
+        except PortTaken:
+            run.proxy = None    # has ended
+            run.stop()
+            raise
         except Failed as e:
-            print("%s:%d: %s\nlog:\n%s" % (path, run.line + 1, e, run.log_text()[-3000:] if run.proxy else ""))
+            print("%s:%d: %s\nlog:\n%s" % (script.path, run.line + 1, e, run.log_text()[-3000:] if run.proxy else ""))
             if run.proxy is not None and run.proxy.poll() is None:
                 run.proxy.kill()
                 run.proxy.wait()
             return False
     return True
+
+
+def run_file(kvmux, path):
+    """True: passed; None: skipped."""
+    script = Script(path)
+    if script.sim_only:
+        return None
+    for _ in range(5):
+        try:
+            return run_once(kvmux, script)
+        except PortTaken:
+            print("%s: a port was taken meanwhile; again with others" % path)
+    return False
 
 
 def main():

@@ -16,12 +16,12 @@ import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 
 import lab
+from show import count, median, spread
 
 ROWS = ["get-p1", "get-p16", "get-16k", "new", "resumed"]
 TEXTS = {"new": "new connections", "resumed": "resumed connections"}
@@ -178,9 +178,10 @@ def compare(build, row, rounds, seconds):
     base = runs[all_ways[0].label]
     for i, (label, rs) in enumerate(runs.items()):
         ratios = [r["usec"] / b["usec"] for r, b in zip(rs, base)]
-        print("| %s | %s | %.1f | %.2f (%.2f–%.2f) | %s | %s |" % (
-            (TEXTS.get(row) or s["text"]) if i == 0 else "", label, statistics.median(r["usec"] for r in rs), statistics.median(ratios),
-            min(ratios), max(ratios), "{:,.0f}".format(statistics.median(r["rate"] for r in rs)), "–" if rs[0]["p99"] is None else "%.0f" % statistics.median(r["p99"] for r in rs)))
+        p99 = [r["p99"] for r in rs if r["p99"] is not None]  # s_time says none
+        print("| %s | %s | %.1f | %s | %s | %s |" % (
+            (TEXTS.get(row) or s["text"]) if i == 0 else "", label, median([r["usec"] for r in rs]), spread(ratios),
+            count(median([r["rate"] for r in rs])), count(median(p99)) if p99 else "–"))
     sys.stdout.flush()
 
 

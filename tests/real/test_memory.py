@@ -111,4 +111,6 @@ def test_what_must_be_held_whole_has_a_limit(servers):
             assert c.cmd("MGET", *keys[:8]) == b"*8\r\n" + b"".join(bulk(k.encode() * (2 * MIB // len(k))) for k in keys[:8])
         assert px.stats("p")["refused_replies"] > 0
         assert all(px.stats("p", s.name)["server_err"] == 0 for s in servers)
-        check_peak(px, 64 + 64 + 20)  # what was freed stays at the end of the heap until the spike is over (HEAP_END in base/mem.c)
+        # Holes of the allocator and what is kept for the next message count, too, and up to 64 MiB that were freed and stay at the end
+        # of the heap until the spike is over (HEAP_END in base/mem.c; with 1 MiB there, 11 of 12 runs stayed below 100).
+        check_peak(px, 64 + 64 + 20)

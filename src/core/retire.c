@@ -148,7 +148,7 @@ void server_move(struct server *s) {
     s->retry_at = 0;
     feeds_close(s);
     profile_move(&s->base);
-    LIST_EACH(&s->others, l) {
+    LIST_EACH(&s->others, l) { /* what fails at the new address is not tried again, so the list stays as it is */
         profile_move(CONTAINER_OF(l, struct profile, link));
     }
     leases_retire(s, NULL, RETIRE_MOVED);

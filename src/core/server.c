@@ -54,11 +54,18 @@ void server_fini(struct server *s) {
     mem_free(s->times);
 }
 
-static void profile_close_slots(struct profile *p, enum reason why) {
+static struct uplink *profile_first(const struct profile *p) {
     for (uint32_t i = 0; i < p->nslots; i++) {
         if (p->slots[i] != NULL) {
-            uplink_close(p->slots[i], why);
+            return p->slots[i];
         }
+    }
+    return NULL;
+}
+
+static void profile_close_slots(struct profile *p, enum reason why) {
+    for (struct uplink *u; (u = profile_first(p)) != NULL;) {
+        uplink_close(u, why);
     }
 }
 
@@ -504,10 +511,18 @@ void server_refused(struct server *s, struct profile *p, int64_t opened_at) {
     }
 }
 
+static struct uplink *server_first(const struct server *s) {
+    struct uplink *u = profile_first(&s->base);
+    for (struct list *l = s->others.next; u == NULL && l != &s->others; l = l->next) {
+        u = profile_first(CONTAINER_OF(l, struct profile, link));
+    }
+    return u;
+}
+
 void server_close_all(struct server *s, enum reason why) {
-    profile_close_slots(&s->base, why);
-    LIST_EACH(&s->others, l) {
-        profile_close_slots(CONTAINER_OF(l, struct profile, link), why);
+    /* From the beginning each time: what is tried again moves its profile to the end of the list. */
+    for (struct uplink *u; (u = server_first(s)) != NULL;) {
+        uplink_close(u, why);
     }
     while (!list_empty(&s->leases)) {
         uplink_close(CONTAINER_OF(list_first(&s->leases), struct uplink, link), why);

@@ -384,6 +384,9 @@ enum reason stream_connect(struct loop *l, struct stream *s, const struct stream
     SIM_RULE(addr->len > 0, "stream_connect without an address");
     int64_t delay = 0;
     enum sim_answer answer = sim.servers.on_connect(sim.servers.ctx, addr, &delay);
+    if (answer == SIM_ABSENT) {
+        return REASON_REFUSED;
+    }
     struct sim_conn *c = sim_conn_new();
     *s = (struct stream){.loop = l, .ops = ops, .fd = sim.next_fd++, .state = STREAM_CONNECTING};
     c->state = CONN_CONNECTING;

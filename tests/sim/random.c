@@ -171,7 +171,7 @@ static void step_server(struct rnd *r) {
     }
     switch (sim_below(8)) {
     case 0:
-        s->answer = SIM_REFUSE;
+        s->answer = sim_below(2) == 0 ? SIM_REFUSE : SIM_ABSENT;
         break;
     case 1:
         s->answer = SIM_SILENT;

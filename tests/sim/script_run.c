@@ -326,6 +326,8 @@ static bool set_up_server(struct run *r, struct actor *a) {
             a->answer = SIM_ACCEPT;
         } else if (token_is(r->l, i, "refuse")) {
             a->answer = SIM_REFUSE;
+        } else if (token_is(r->l, i, "absent")) {
+            a->answer = SIM_ABSENT;
         } else if (token_is(r->l, i, "silent")) {
             a->answer = SIM_SILENT;
         } else if (token_is(r->l, i, "delay")) {

@@ -46,7 +46,8 @@ void sim_reap(void);
 
 struct sim_conn;
 
-enum sim_answer { SIM_ACCEPT, SIM_REFUSE, SIM_SILENT };
+/* SIM_ABSENT: refused within stream_connect, as by a unix socket that is not there. */
+enum sim_answer { SIM_ACCEPT, SIM_REFUSE, SIM_ABSENT, SIM_SILENT };
 struct sim_servers {
     /* The proxy connects to `addr`. *delay: usec until the answer. */
     enum sim_answer (*on_connect)(void *ctx, const struct addr *, int64_t *delay);

@@ -77,7 +77,7 @@ extern const struct metric_table metric_tables[METRIC_TABLES];
 #define METRIC_NAME_MAX 96
 /* The name for Prometheus: no word twice, seconds instead of microseconds, `_total` behind a counter. Returns `to`. */
 const char *metric_prom_name(const struct metric_table *, const struct metric_row *, char to[METRIC_NAME_MAX]);
-/* The help without nutcracker's "#" for "number of". */
+/* The help for Prometheus: without nutcracker's "#" for "number of", and of nothing in microseconds. */
 const char *metric_prom_help(const struct metric_row *);
 bool metric_is_usec(const struct metric_row *);
 

@@ -123,6 +123,15 @@ static void test_prom_names(void **state) {
     }
 }
 
+/* What is shown in seconds is not said to be in another unit. */
+static void test_prom_help_names_no_microseconds(void **state) {
+    for (size_t t = 0; t < METRIC_TABLES; t++) {
+        for (uint32_t i = 0; i < metric_tables[t].n; i++) {
+            assert_null(strstr(metric_prom_help(&metric_tables[t].rows[i]), "usec"));
+        }
+    }
+}
+
 /* No two rows of all tables get one name: Prometheus drops the second. */
 static void test_prom_names_differ(void **state) {
     static char seen[512][METRIC_NAME_MAX];
@@ -145,6 +154,7 @@ int main(void) {
         cmocka_unit_test(test_reserved_names),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_prom_names),
+        cmocka_unit_test(test_prom_help_names_no_microseconds),
         cmocka_unit_test(test_prom_names_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,9 +112,9 @@ def growth(the_lab, targets, a):
     few = 2000
     lines = []
     for t in ours(targets):
-        (shorter, n), (short, m), (long, k) = (lab.life(the_lab, t, base, x) for x in (few, 4 * few, 16 * few))
-        first = (short - shorter) / (m - n)
-        figures = [("1 pool, 4 servers", first), ("the same, later in its life", (long - short) / (k - m))]
+        shorter, short, long = (lab.life(the_lab, t, base, x) for x in (few, 4 * few, 16 * few))
+        first = lab.grown(shorter, short)
+        figures = [("1 pool, 4 servers", first), ("the same, later in its life", lab.grown(short, long))]
         for text, more, idle in (("64 pools", dict(pools=64), 0), ("64 servers", dict(servers=64), 0), ("2,000 idle clients", {}, 2000)):
             figures.append((text, lab.instructions(the_lab, t, dict(base, **more), few, idle=idle)))
         lines += [[text, t.label, count(x), "%.2f" % (x / first), "≤ 1.02", verdict(x <= 1.02 * first)] for text, x in figures]
@@ -157,6 +157,7 @@ def locks(the_lab, targets, a):
         for name in ("get-p1", "get-p16", "mget-10", "mc-get-p16"):
             s = SCENARIOS[name]
             (short, n), (long, m) = (lab.life(the_lab, t, s, k, options, executed) for k in (2000, 10000))
+            short, long = (sum(threads.values(), collections.Counter()) for threads in (short, long))
             grew = {k: (long[k] - short[k]) / (m - n) for k in long if long[k] > short[k]}
             locked = {thing: locked_at(thing) for thing in {k[0] for k in grew} if thing.startswith("/")}
             by_function = collections.Counter()

@@ -42,7 +42,7 @@ void dispatch_to(struct server *s, struct req *r, struct buf *b, const struct ms
             return;
         }
     } else {
-        rope_add(&r->bytes, &u->stage, b, m->raw);
+        rope_add_message(&r->bytes, &u->stage, b, m->raw);
     }
     req_start_clock(r);
     uplink_queue(u, r);
@@ -191,11 +191,7 @@ static void dispatch_route(struct req *r, struct buf *b, const struct msg *m) {
         dispatch_key(r, b, m, msg_key(m, 0));
         return;
     case ROUTE_SPLIT:
-        if (m->nkeys > 1) {
-            fan_split(r, b, m);
-        } else {
-            dispatch_key(r, b, m, msg_key(m, 0));
-        }
+        fan_split(r, b, m);
         return;
     case ROUTE_SAME:
         dispatch_same(r, b, m);

@@ -187,7 +187,7 @@ static void lease_send(struct req *r, struct buf *b, const struct msg *m) {
 
 bool lease_large(struct req *r, struct buf *b, const struct msg *m) {
     struct client *c = r->client;
-    bool whole = m->route == ROUTE_ONE || m->route == ROUTE_SAME || (m->route == ROUTE_SPLIT && m->nkeys == 1);
+    bool whole = m->route == ROUTE_ONE || m->route == ROUTE_SAME;
     enum reason why;
     c->large--;
     if (!whole || (m->flags & MSG_SCRIPT) || c->fifo.head != &r->client_link || c->lease != NULL) {

@@ -141,6 +141,13 @@ bool mc_keys_read(struct msg *m, uint32_t first, uint32_t n) {
     return true;
 }
 
+/* A request for values: with one key there is nothing to split. */
+static void values_read(struct msg *m, uint32_t first) {
+    if (mc_keys_read(m, first, m->nargs - first) && m->nkeys == 1) {
+        m->route = ROUTE_ONE;
+    }
+}
+
 static void exptime_read(struct msg *m, uint32_t i) {
     int64_t exptime;
     if (!mc_i64(msg_arg(m, i), &exptime)) {
@@ -158,7 +165,7 @@ static void gat_read(struct msg *m, size_t line) {
     } else if (line > MC_LINE_MAX + 1) {
         mc_answer(m, "CLIENT_ERROR line too long");
     } else {
-        mc_keys_read(m, 2, m->nargs - 2);
+        values_read(m, 2);
     }
 }
 
@@ -279,7 +286,7 @@ static size_t line_read(struct msg *m, size_t line) {
     }
     switch ((enum mc_form)m->cmd->keys) {
     case FORM_GET:
-        mc_keys_read(m, 1, m->nargs - 1);
+        values_read(m, 1);
         return 0;
     case FORM_GAT:
         gat_read(m, line);

@@ -42,7 +42,7 @@ struct parser {
 enum route {
     ROUTE_LOCAL, /* proto->local answers it */
     ROUTE_ONE,   /* the server of its first key */
-    ROUTE_SPLIT, /* keys grouped by server, replies merged in request order */
+    ROUTE_SPLIT, /* two keys and more: grouped by server, replies merged in request order */
     ROUTE_SAME,  /* all keys on one server, else REASON_CROSS_SLOT */
     ROUTE_TRANSLATE, /* the server of its first key, or as ANY; its reply is the server's words, not the client's: MERGE_TRANSLATE */
     ROUTE_GATHER, /* keys grouped by server, each server asked for what its keys can answer, the answer computed */

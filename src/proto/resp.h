@@ -73,17 +73,14 @@ void resp_answer_why(struct msg *m, const struct cmd *, const char *why);
 
 /* Splits an inline command into args that lie in m->scratch. False: unbalanced quotes. */
 bool resp_split_line(struct msg *m, struct slice line);
-struct arg *resp_args_grow(struct msg *m); /* returns m->args */
+void resp_args_grow(struct msg *m);
 
 /* Redis' own idea of an integer: no blanks, no plus sign, no leading zeros. */
 bool resp_int(struct slice, int64_t *out);
 
-/* "<digits>\r\n": returns what follows, NULL for everything that is not exactly that or is cut: the plain path of both
- * parsers, which leave the rest to their careful one. */
-static inline const uint8_t *resp_take_number(const uint8_t *p, const uint8_t *end, uint32_t *out) {
-    if (UNLIKELY(end - p < 3)) {
-        return NULL;
-    }
+/* "<digits>\r\n", of which the caller knows that three bytes are there: returns what follows, NULL for everything that is not exactly
+ * that or is cut: the plain path of both parsers, which leave the rest to their careful one. */
+static inline const uint8_t *resp_take_digits(const uint8_t *p, const uint8_t *end, uint32_t *out) {
     uint32_t v = (uint32_t)*p++ - '0', d;
     if (UNLIKELY(v > 9)) {
         return NULL;
@@ -96,6 +93,15 @@ static inline const uint8_t *resp_take_number(const uint8_t *p, const uint8_t *e
     }
     *out = v;
     return LIKELY(memcmp(p, "\r\n", 2) == 0) ? p + 2 : NULL;
+}
+
+static inline const uint8_t *resp_take_number(const uint8_t *p, const uint8_t *end, uint32_t *out) {
+    return UNLIKELY(end - p < 3) ? NULL : resp_take_digits(p, end, out);
+}
+
+/* ... with `type` in front. */
+static inline const uint8_t *resp_take_typed(const uint8_t *p, const uint8_t *end, uint8_t type, uint32_t *out) {
+    return UNLIKELY(end - p < 4 || *p != type) ? NULL : resp_take_digits(p + 1, end, out);
 }
 
 enum parse_rc resp_parse_req(struct parser *, struct slice in, struct msg *);

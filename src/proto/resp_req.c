@@ -24,30 +24,37 @@ bool resp_int(struct slice s, int64_t *out) {
     return num_i64(s, out);
 }
 
-struct arg *resp_args_grow(struct msg *m) {
+void resp_args_grow(struct msg *m) {
     m->args_cap *= 2;
     m->args = mem_realloc(m->args, m->args_cap * sizeof *m->args);
-    return m->args;
+}
+
+#define ARG_MIN 6 /* bytes of an argument with nothing in it */
+
+/* Room for so many, if they can all be here. */
+static __attribute__((noinline)) bool args_room(struct msg *m, uint32_t count, size_t n) {
+    if (n / ARG_MIN < count) {
+        return false;
+    }
+    while (count > m->args_cap) {
+        resp_args_grow(m);
+    }
+    return true;
 }
 
 /* Takes a whole frame with its args, whose lengths are not checked. False, when it is cut, broken or empty: scan() says which. */
 static inline __attribute__((always_inline)) bool collect(struct slice in, struct msg *m) {
     const uint8_t *end = in.p + in.n;
     uint32_t count, len;
-    const uint8_t *p = resp_take_number(in.p + 1, end, &count);
-    if (UNLIKELY(p == NULL || count - 1 >= m->max_args)) {
+    const uint8_t *p = resp_take_typed(in.p, end, '*', &count);
+    if (UNLIKELY(p == NULL || count - 1 >= m->max_args || (count > m->args_cap && !args_room(m, count, in.n)))) {
         return false;
     }
     struct arg *args = m->args;
     for (uint32_t i = 0; i < count; i++) {
-        if (UNLIKELY(p == end || *p != '$' || (p = resp_take_number(p + 1, end, &len)) == NULL)) {
+        p = resp_take_typed(p, end, '$', &len);
+        if (UNLIKELY(p == NULL || (size_t)(end - p) < (size_t)len + 2 || memcmp(p + len, "\r\n", 2) != 0)) {
             return false;
-        }
-        if (UNLIKELY((size_t)(end - p) < (size_t)len + 2 || memcmp(p + len, "\r\n", 2) != 0)) {
-            return false;
-        }
-        if (UNLIKELY(i == m->args_cap)) {
-            args = resp_args_grow(m);
         }
         args[i] = (struct arg){(uint32_t)(p - in.p), len};
         p += len + 2;
@@ -306,7 +313,7 @@ static __attribute__((noinline)) enum parse_rc parse_slowly(struct parser *ps, s
 enum parse_rc resp_parse_req(struct parser *ps, struct slice in, struct msg *m) {
     reset(m);
     /* in what is not longer than an argument and a request may be, none is longer */
-    if (LIKELY(ps->phase == PHASE_START && in.n > 0 && in.p[0] == '*' && collect(slice(in.p, min_size(min_size(in.n, RESP_BULK_MAX), m->max_bytes)), m))) {
+    if (LIKELY(ps->phase == PHASE_START && collect(slice(in.p, min_size(min_size(in.n, RESP_BULK_MAX), m->max_bytes)), m))) {
         resp_judge(m);
         return PARSE_DONE;
     }

@@ -170,7 +170,7 @@ static enum rsp_kind reply_kind(struct slice reply) {
 /* Behind the string whose '$' is at p; NULL: it is not complete, or no string. */
 static inline const uint8_t *string_end(const uint8_t *p, const uint8_t *end) {
     uint32_t n;
-    const uint8_t *body = resp_take_number(p + 1, end, &n);
+    const uint8_t *body = resp_take_typed(p, end, '$', &n);
     if (LIKELY(body != NULL)) {
         return (size_t)(end - body) >= (size_t)n + 2 && memcmp(body + n, "\r\n", 2) == 0 ? body + n + 2 : NULL;
     }

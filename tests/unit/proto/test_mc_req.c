@@ -38,10 +38,10 @@ static void test_fields(void **state) {
         uint32_t flags, nargs, nkeys, first;
         const char *last; /* word */
     } rows[] = {
-        {"get a\r\n", MC_ID_GET, ROUTE_SPLIT, 0, 2, 1, 1, "a"},
+        {"get a\r\n", MC_ID_GET, ROUTE_ONE, 0, 2, 1, 1, "a"},
         {"gets  a  bb \r\n", MC_ID_GETS, ROUTE_SPLIT, 0, 3, 2, 1, "bb"},
-        {" get a\r\n", MC_ID_GET, ROUTE_SPLIT, MSG_REWRITE, 2, 1, 1, "a"},
-        {"get a\n", MC_ID_GET, ROUTE_SPLIT, MSG_REWRITE, 2, 1, 1, "a"},
+        {" get a\r\n", MC_ID_GET, ROUTE_ONE, MSG_REWRITE, 2, 1, 1, "a"},
+        {"get a\n", MC_ID_GET, ROUTE_ONE, MSG_REWRITE, 2, 1, 1, "a"},
         {"get a noreply\r\n", MC_ID_GET, ROUTE_SPLIT, 0, 3, 2, 1, "noreply"},
         {"gat -1 a b\r\n", MC_ID_GAT, ROUTE_SPLIT, 0, 4, 2, 2, "b"},
         {"set k 1 -1 3\r\na\nb\r\n", MC_ID_SET, ROUTE_ONE, 0, 6, 1, 1, "a\nb"},

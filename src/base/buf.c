@@ -197,44 +197,27 @@ void rope_add_all(struct rope *to, struct rope *from) {
     }
 }
 
-static inline void rope_begin(struct rope *r, struct buf *b, size_t off, size_t len) {
-    r->one = (struct span){buf_ref(b), (uint32_t)off, (uint32_t)len};
-    r->n = 1;
-}
-
-/* Not the first bytes of a message, or there is no room for them. */
-static __attribute__((noinline)) void rope_add_more(struct rope *r, struct stage *st, struct slice in) {
-    struct buf *b = st->buf;
-    if (b->cap - b->len < in.n) {
-        struct bufpool *pool = b->pool;
-        size_t cap = b->cap == 0 ? STAGE_FIRST : STAGE_NEXT;
-        stage_release(st);
-        b = st->buf = buf_take(pool, max_size(cap, in.n));
-        ASSERT(b != NULL); /* callers copy small things only */
-    }
-    size_t off = b->len;
-    b->len += in.n;
-    memcpy(b->data + off, in.p, in.n);
-    if (r->n == 0) {
-        rope_begin(r, b, off, in.n);
-    } else {
-        rope_add_ref(r, b, off, in.n);
-    }
+struct buf *stage_open(struct stage *st, size_t n) {
+    struct bufpool *pool = st->buf->pool;
+    size_t cap = st->buf->cap == 0 ? STAGE_FIRST : STAGE_NEXT;
+    stage_release(st);
+    st->buf = buf_take(pool, max_size(cap, n));
+    ASSERT(st->buf != NULL); /* callers copy small things only */
+    return st->buf;
 }
 
 void rope_add_copy(struct rope *r, struct stage *st, struct slice in) {
-    struct buf *b = st->buf;
     if (in.n == 0) {
         return;
     }
-    if (UNLIKELY(r->n > 0 || b->cap - b->len < in.n)) {
-        rope_add_more(r, st, in);
-        return;
+    struct buf *b = st->buf;
+    if (UNLIKELY(b->cap - b->len < in.n)) {
+        b = stage_open(st, in.n);
     }
     size_t off = b->len;
     b->len += in.n;
-    rope_begin(r, b, off, in.n);
     memcpy(b->data + off, in.p, in.n);
+    rope_add_ref(r, b, off, in.n);
 }
 
 void rope_add(struct rope *r, struct stage *st, struct buf *b, struct slice in) {

@@ -100,6 +100,26 @@ void rope_add_copy(struct rope *, struct stage *, struct slice);
 /* Copies or references bytes that lie in `b`: the one place that decides. `b` NULL: always copies. */
 void rope_add(struct rope *, struct stage *, struct buf *b, struct slice);
 
+/* Room for n bytes in a new chunk: the open one has not so much left. Returns st->buf. */
+struct buf *stage_open(struct stage *, size_t n);
+
+/* rope_add of a whole message, which is rarely large: the data path. */
+static inline void rope_add_message(struct rope *r, struct stage *st, struct buf *b, struct slice in) {
+    if (UNLIKELY(in.n >= ROPE_REF_MIN || r->n > 0)) {
+        rope_add(r, st, b, in);
+        return;
+    }
+    struct buf *to = st->buf;
+    if (UNLIKELY(to->cap - to->len < in.n)) {
+        to = stage_open(st, in.n);
+    }
+    size_t off = to->len;
+    to->len = off + in.n;
+    r->one = (struct span){buf_ref(to), (uint32_t)off, (uint32_t)in.n};
+    r->n = 1;
+    memcpy(to->data + off, in.p, in.n);
+}
+
 static inline struct span *rope_span(struct rope *r, uint32_t i) {
     return i == 0 ? &r->one : &r->more[i - 1];
 }

@@ -191,7 +191,7 @@ static void uplink_reclock(struct uplink *u) {
     queue_reclock(&u->send, latest);
     queue_reclock(&u->wait, latest);
     if (u->state == UPLINK_READY && timeout == 0) {
-        timer_cancel(uplink_worker(u)->loop, &u->timer);
+        timer_cancel(u->worker->loop, &u->timer);
     }
     uplink_arm(u, uplink_next_deadline(u));
     if (u->passing && stream_paused(&u->stream)) {

@@ -35,7 +35,7 @@ void uplink_ready(struct uplink *u) {
         u->server->good_addr = (u->server->good_addr + u->tries - 1u) % u->server->naddrs;
     }
     u->heard_at = u->told_at = uplink_now(u);
-    timer_cancel(uplink_worker(u)->loop, &u->timer);
+    timer_cancel(u->worker->loop, &u->timer);
     uplink_arm(u, uplink_next_deadline(u));
     uplink_wake(u);
 }
@@ -68,7 +68,7 @@ static void uplink_on_connect(struct stream *st) {
     }
     uplink_move(u, UPLINK_GREETING);
     struct buf *b;
-    struct slice bytes = rope_flat(&rope, &uplink_worker(u)->bufs, &b);
+    struct slice bytes = rope_flat(&rope, &u->worker->bufs, &b);
     struct iovec iov = {(void *)(uintptr_t)bytes.p, bytes.n};
     size_t sent = stream_send(&u->stream, &iov, 1);
     rope_fini(&rope);
@@ -82,7 +82,7 @@ static const struct stream_ops uplink_ops;
 /* Tries one address after the other. Returns the last failure when none is left to try. */
 static enum reason uplink_connect(struct uplink *u, enum reason last) {
     struct server *s = u->server;
-    struct worker *w = uplink_worker(u);
+    struct worker *w = u->worker;
     const struct connect_opts opts = {
         .keepalive = true,
         .user_timeout_ms = USER_TIMEOUT_MSEC,
@@ -146,6 +146,7 @@ struct uplink *uplink_open(struct profile *p, uint32_t slot, enum reason *why) {
     struct server *s = p->server;
     struct worker *w = s->pool->worker;
     struct uplink *u = mem_zalloc(sizeof *u);
+    u->worker = w;
     u->server = s;
     u->profile = p;
     u->slot = slot;
@@ -201,8 +202,8 @@ static void uplink_count_close(struct uplink *u, enum uplink_state was, enum rea
         metric_add(&s->stats.v[row[reason_bucket(why)]], 1);
     }
     metric_sub(&s->stats.v[SERVER_server_connections], 1);
-    metric_sub(&uplink_worker(u)->stats.v[WORKER_curr_connections], 1);
-    uplink_worker(u)->nuplinks--;
+    metric_sub(&u->worker->stats.v[WORKER_curr_connections], 1);
+    u->worker->nuplinks--;
 }
 
 /* What was sent has perhaps been executed: an error. */
@@ -262,7 +263,7 @@ static void uplink_fail_unsent(struct uplink *u, bool retry, enum reason why) {
 }
 
 void uplink_close(struct uplink *u, enum reason why) {
-    struct worker *w = uplink_worker(u);
+    struct worker *w = u->worker;
     struct server *s = u->server;
     enum uplink_state was = u->state;
     if (was == UPLINK_CLOSED) {

@@ -16,6 +16,7 @@
 
 struct profile;
 struct server;
+struct worker;
 
 enum uplink_state {
     UPLINK_RESOLVING,
@@ -28,6 +29,7 @@ enum uplink_state {
 
 struct uplink {
     struct stream stream;
+    struct worker *worker; /* server->pool->worker */
     struct server *server;
     struct profile *profile;
     struct lease *lease;    /* who has it (lease.h); NULL: nobody, or it is shared */

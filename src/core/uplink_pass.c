@@ -69,7 +69,7 @@ static bool can_move(const struct uplink *u, const struct req *r) {
 
 /* Much is kept here already: others on this uplink wait for the client, for a while. */
 static bool is_patient(const struct uplink *u) {
-    const struct worker *w = uplink_worker(u);
+    const struct worker *w = u->worker;
     return u->aside && uplink_now(u) < u->patient_until && worker_held(w) > (uint64_t)w->opts.conf->buffer_limit / PATIENT_PART;
 }
 
@@ -85,7 +85,7 @@ static void uplink_hold(struct uplink *u, struct req *r) {
         stream_pause(&u->stream);
         uplink_arm(u, alone ? INT64_MAX : u->patient_until);
         metric_add(&u->server->stats.v[SERVER_reply_pauses], 1);
-    } else if (behind > (uint64_t)u->server->pool->conf->client_buffer_limit && worker_tight(uplink_worker(u))) {
+    } else if (behind > (uint64_t)u->server->pool->conf->client_buffer_limit && worker_tight(u->worker)) {
         metric_add(&u->server->pool->stats.v[POOL_client_slow], 1);
         client_break(r->client, REASON_SLOW_READER);
     }
@@ -246,7 +246,7 @@ void uplink_on_bytes(struct stream *st) {
         trace_passed(r, went);
     }
     if (went > 0) {
-        timer_cancel(uplink_worker(u)->loop, &c->timer);
+        timer_cancel(u->worker->loop, &c->timer);
     }
     if (rest != NULL) {
         client_block(c);

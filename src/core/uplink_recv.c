@@ -59,7 +59,7 @@ static void uplink_reply(struct uplink *u, struct req *r, struct buf *b, struct 
             return;
         }
     } else {
-        rope_add(&r->bytes, stage, b, bytes);
+        rope_add_message(&r->bytes, stage, b, bytes);
     }
     r->uplink = NULL;
     req_done(r);
@@ -99,7 +99,7 @@ static __attribute__((noinline)) void uplink_mark_error(struct req *r, enum rsp_
 static void uplink_greeted(struct uplink *u, struct slice reply, enum rsp_kind kind) {
     struct server *s = u->server;
     if (kind != RSP_GOOD) {
-        struct worker *w = uplink_worker(u);
+        struct worker *w = u->worker;
         if (log_pass(&w->log_limit, uplink_now(u), 1000000, 10)) {
             char text[256];
             while (reply.n > 0 && (reply.p[reply.n - 1] == '\r' || reply.p[reply.n - 1] == '\n')) {
@@ -138,7 +138,7 @@ size_t uplink_on_recv(struct stream *st, struct buf *b, struct slice in) {
     struct server *s = u->server;
     const struct proto *back = s->pool->back;
     size_t used = 0, count = 0;
-    uint32_t now = times_now(uplink_worker(u));
+    uint32_t now = times_now(u->worker);
     if (UNLIKELY(u->feed != NULL) && u->state != UPLINK_GREETING) {
         return feed_on_recv(u, b, in);
     }

@@ -9,7 +9,7 @@
 
 void uplink_wake(struct uplink *u) {
     if (!list_linked(&u->flush_link)) {
-        list_push(&uplink_worker(u)->flush_uplinks, &u->flush_link);
+        list_push(&u->worker->flush_uplinks, &u->flush_link);
     }
 }
 
@@ -94,7 +94,7 @@ void uplink_queue(struct uplink *u, struct req *r) {
     if (r->flags & REQ_PART) {
         r->size = (uint32_t)rope_len(&r->bytes);
     }
-    times_queued(r, times_now(uplink_worker(u)));
+    times_queued(r, times_now(u->worker));
     uplink_put(u, r, false);
     metric_add(&v[SERVER_requests], 1);
     metric_add(&v[SERVER_request_bytes], r->size);
@@ -124,7 +124,7 @@ static void uplink_sent(struct uplink *u, struct req *r, uint32_t now) {
 }
 
 void uplink_flush(struct uplink *u) {
-    uint32_t now = times_now(uplink_worker(u));
+    uint32_t now = times_now(u->worker);
     while (uplink_up(u) && !u->blocked && u->send.head != NULL) {
         /* requests staged one after the other are one run */
         struct runs runs;

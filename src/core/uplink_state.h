@@ -6,12 +6,8 @@
 #include "core/uplink.h"
 #include "core/worker_state.h"
 
-static inline struct worker *uplink_worker(const struct uplink *u) {
-    return u->server->pool->worker;
-}
-
 static inline int64_t uplink_now(const struct uplink *u) {
-    return worker_now(uplink_worker(u));
+    return worker_now(u->worker);
 }
 
 /* Requests can be written. */

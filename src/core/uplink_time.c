@@ -6,7 +6,7 @@
 
 void uplink_arm(struct uplink *u, int64_t at) {
     if (at != INT64_MAX && (!timer_is_set(&u->timer) || u->timer.at > at)) {
-        timer_set(uplink_worker(u)->loop, &u->timer, at);
+        timer_set(u->worker->loop, &u->timer, at);
     }
 }
 

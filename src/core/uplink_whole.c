@@ -11,13 +11,13 @@
 #define WHOLE_MIN 65536
 
 void uplink_whole_end(struct uplink *u) {
-    __atomic_sub_fetch(&uplink_worker(u)->opts.shared->promised_bytes, u->whole, __ATOMIC_RELAXED);
+    __atomic_sub_fetch(&u->worker->opts.shared->promised_bytes, u->whole, __ATOMIC_RELAXED);
     u->whole = 0;
 }
 
 /* Is there room for it? Then it is taken. */
 static bool whole_begin(struct uplink *u, size_t size) {
-    struct worker *w = uplink_worker(u);
+    struct worker *w = u->worker;
     struct shared *shared = w->opts.shared;
     size_t cap = u->stream.tail != NULL ? u->stream.tail->cap : 0;
     if (cap >= size) {

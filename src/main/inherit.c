@@ -42,6 +42,21 @@ static long take_number(const char *name) {
     return n;
 }
 
+#define LEAVE_MSEC 1000
+
+/* A service manager waits for the end of its own children only: systemd kills a main process that is another one's child as soon as it has
+ * told it to stop. So what serves must not be the child of the one before, which lives until it is drained: who is left by its
+ * parent becomes the manager's. */
+static void leave_the_one_before(void) {
+    pid_t parent = getpid(), pid = fork();
+    if (pid > 0) {
+        _exit(0);
+    }
+    for (int i = 0; pid == 0 && getppid() == parent && i < LEAVE_MSEC; i++) {
+        usleep(1000);
+    }
+}
+
 void inherit_begin(void) {
     long link = take_number(LINK_ENV), pid = take_number("LISTEN_PID"), n = take_number("LISTEN_FDS");
     const char *names = getenv("LISTEN_FDNAMES");
@@ -49,6 +64,9 @@ void inherit_begin(void) {
     unsetenv("LISTEN_FDNAMES");
     if (link >= 0 && link < 1 << 20 && fcntl((int)link, F_SETFD, FD_CLOEXEC) == 0) {
         in.link = (int)link;
+        if (getenv("NOTIFY_SOCKET") != NULL) {
+            leave_the_one_before();
+        }
     }
     if (pid == getpid() && n > 0 && n < 1 << 16) {
         in.nlisten = (int)n;

@@ -6,7 +6,8 @@
 #include "admin/listeners.h"
 #include "main/threads.h"
 
-/* Before anything else is done with descriptors or the environment: notes what is there, and lets no child have it. */
+/* Before anything else is done with descriptors or the environment, and before there are threads: notes what is there, and lets no child
+ * have it. With a service manager a successor goes on in a child whose parent has ended. */
 void inherit_begin(void);
 /* We are somebody's successor, and it has not ended. */
 bool inherit_pending(void);

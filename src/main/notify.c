@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SPARE_MSEC 5000 /* to end, beside draining */
+
 /* Nobody could be told that it failed; the manager itself notices that it hears nothing. */
 static void tell(const char *text) {
     const char *path = getenv("NOTIFY_SOCKET");
@@ -44,6 +46,8 @@ void notify_reloading(void) {
     tell(text);
 }
 
-void notify_stopping(void) {
-    tell("STOPPING=1\nSTATUS=draining");
+void notify_stopping(int64_t msec) {
+    char text[96];
+    snprintf(text, sizeof text, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%lld", (long long)(msec + SPARE_MSEC) * 1000);
+    tell(text);
 }

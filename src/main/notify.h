@@ -8,6 +8,6 @@
 /* And that we are the main process: after an upgrade we are another one. `status` is a line for people. */
 void notify_serving(const char *status);
 void notify_reloading(void); /* until notify_serving */
-void notify_stopping(void);
+void notify_stopping(int64_t msec); /* ... which takes so long at most: the manager is to wait for it */
 
 #endif

@@ -145,7 +145,7 @@ static void tell_manager(struct run *r) {
         return;
     }
     if (control_draining(control)) {
-        notify_stopping();
+        notify_stopping(control_conf(control)->drain_timeout);
         r->leaving = true;
         return;
     }

@@ -29,7 +29,7 @@ static char **program_argv;
 static char program_path[PATH_MAX];
 
 static struct {
-    pid_t pid; /* of the successor; 0: none */
+    pid_t pid; /* of the successor's process group: it may go on in a child (inherit_begin); 0: none */
     int link;
     int msec;  /* for it to say something */
     bool runs; /* the thread */
@@ -98,7 +98,7 @@ static int spawn(pid_t *pid, int fd) {
     sigemptyset(&none);
     posix_spawnattr_init(&attr);
     posix_spawnattr_setsigmask(&attr, &none);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, fd, STDERR_FILENO + 1);
     char **env = make_environ(link_text, sizeof link_text, STDERR_FILENO + 1);
@@ -233,10 +233,10 @@ static void forget(void) {
     }
 }
 
-/* It is ours until it serves. */
+/* It is ours until it serves. The number is not another group's meanwhile: its first process is waited for here only. */
 static void kill_it(void) {
     if (up.pid > 0) {
-        kill(up.pid, SIGKILL);
+        kill(-up.pid, SIGKILL);
         waitpid(up.pid, NULL, 0);
         up.pid = 0;
     }

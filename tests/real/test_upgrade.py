@@ -462,6 +462,11 @@ class Manager:
         return Adopted(p.pid, px.log)
 
 
+def parent_of(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return int(re.search(r"^PPid:\s*(\d+)", f.read(), re.M).group(1))
+
+
 def test_service_manager():
     folder = temp_dir("sockets")
     path = os.path.join(folder, "s")
@@ -498,16 +503,22 @@ def test_service_manager():
                 px.proc.signal(signal.SIGHUP)
                 assert manager.hears()[0] == "RELOADING=1" and manager.hears() == me + serving[:1] + [serving[1] + more]
                 assert parse_metrics(get(px, "/metrics").text).value("kvmux_reload_refused") == refused
-            upgrade(px)
-            me = ["MAINPID=%d" % px.pid]
-            assert manager.hears() == me + serving
+            before = px.pid
+            with px.client("p") as waits:   # the one before lives on while it drains
+                waits.send(resp("BLPOP", "list", "0"))
+                wait_until(lambda: r.info("blocked_clients") == "1", "it to wait")
+                upgrade(px, ends=False)
+                me = ["MAINPID=%d" % px.pid]
+                assert manager.hears() == me + serving
+                # else systemd would not wait for its end
+                assert parent_of(px.pid) not in (before, None) and os.path.exists("/proc/%d" % before)
             with open("/proc/%d/environ" % px.pid, "rb") as f:   # those were for the one before
                 assert b"LISTEN_" not in f.read()
             for pool in "pq":
                 with px.client(pool) as c:
                     assert c.cmd("PING") == PONG
             px.proc.signal(signal.SIGTERM)
-            assert manager.hears() == ["STOPPING=1", "STATUS=draining"]
+            assert manager.hears() == ["STOPPING=1", "STATUS=draining", "EXTEND_TIMEOUT_USEC=10000000"]
             assert px.proc.wait() == 0
             assert os.path.exists(path)  # it is the manager's
         finally:

@@ -33,6 +33,7 @@ struct run {
     uint32_t reloads; /* that the service manager was told of */
     bool reloading; /* and not that it is over */
     bool leaving;   /* it was told that we end, or another process is the one that it listens to */
+    bool replaced;  /* another process serves, this one drains */
 };
 
 /* To whoever waits for the start, and to the log if that is somewhere else. */
@@ -179,7 +180,13 @@ static bool settle(struct run *r, char *why, size_t room) {
     return true;
 }
 
+/* Who is replaced drains already. systemd stops all processes of a service, and those that are left when the main one has ended
+ * once more: that is no wish to have their requests broken off. */
 static void on_stop(struct run *r, const char *name) {
+    if (r->replaced) {
+        log_line(LOG_NOTICE, "signal name=%s action=none note=\"this process drains already\"", name);
+        return;
+    }
     r->stops++;
     if (r->stops == 1) {
         log_line(LOG_NOTICE, "signal name=%s action=drain limit_msec=%lld", name, (long long)control_conf(threads_control(r->threads))->drain_timeout);
@@ -256,7 +263,7 @@ static void on_upgrade_news(struct run *r) {
         log_line(LOG_NOTICE, "upgraded pid=%d limit_msec=%lld note=\"another process serves, this one drains\"", (int)getpid(),
                  (long long)control_conf(control)->drain_timeout);
         control_upgrade_answer(control, true, "another process serves, this one drains");
-        r->leaving = true;
+        r->leaving = r->replaced = true;
         listeners_lend(&r->listeners);
         pidfile_leave();
         struct mailbox *heir = upgrade_heir();

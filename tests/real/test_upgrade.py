@@ -196,6 +196,9 @@ def test_those_who_are_busy():
         late.send(resp("BLPOP", "never", "0"))
         wait_until(lambda: r.info("blocked_clients") == "2", "both to wait")
         old = upgrade(px, ends=False)
+        for _ in range(2):   # as systemd does when the whole service is stopped
+            old.signal(signal.SIGTERM)
+        px.wait_log("action=none")
         assert left.cmd("UNSUBSCRIBE").endswith(b":0\r\n")
         assert txn.cmd("EXEC") == array(OK)
         assert watch.cmd("MULTI") == OK and watch.cmd("SET", "w", "1") == b"+QUEUED\r\n" and watch.cmd("EXEC") == array(OK)

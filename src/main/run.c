@@ -14,6 +14,7 @@
 #include "main/upgrade.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -180,14 +181,14 @@ static bool settle(struct run *r, char *why, size_t room) {
     return true;
 }
 
-/* Who is replaced drains already. systemd stops all processes of a service, and those that are left when the main one has ended
- * once more: that is no wish to have their requests broken off. */
-static void on_stop(struct run *r, const char *name) {
-    if (r->replaced) {
+/* Who is replaced drains already. systemd sends SIGTERM to all processes of a service, and once more to those that are left when the main
+ * one has ended: that is no wish to have their requests broken off. SIGINT is. */
+static void on_stop(struct run *r, int number, const char *name) {
+    if (r->replaced && number == SIGTERM) {
         log_line(LOG_NOTICE, "signal name=%s action=none note=\"this process drains already\"", name);
         return;
     }
-    r->stops++;
+    r->stops += r->replaced ? 2 : 1;
     if (r->stops == 1) {
         log_line(LOG_NOTICE, "signal name=%s action=drain limit_msec=%lld", name, (long long)control_conf(threads_control(r->threads))->drain_timeout);
         control_drain(threads_control(r->threads));
@@ -289,7 +290,7 @@ static void on_level(const char *name, int change) {
 
 static void on_signal(struct run *r, const struct signal_row *row) {
     switch (row->action) {
-    case SIGNAL_STOP: on_stop(r, row->name); break;
+    case SIGNAL_STOP: on_stop(r, row->number, row->name); break;
     case SIGNAL_RELOAD: on_reload(r, row->name); break;
     case SIGNAL_REOPEN: on_reopen(r, row->name); break;
     case SIGNAL_LOUDER: on_level(row->name, 1); break;

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define WHY_MAX 512
@@ -218,6 +219,13 @@ static void on_reload(struct run *r, const char *name) {
 }
 
 /* False: `why` says why, and so does the log. */
+/* We are what systemd started, and it would not hear who follows us: it would end the successor with us. (A daemon has another pid, and a pid
+ * file that systemd reads again.) systemd.exec(5) */
+static bool dies_with_us(void) {
+    const char *pid = getenv("SYSTEMD_EXEC_PID");
+    return pid != NULL && getenv("NOTIFY_SOCKET") == NULL && strtol(pid, NULL, 10) == getpid();
+}
+
 static bool begin_upgrade(struct run *r, char *why, size_t room) {
     struct control *control = threads_control(r->threads);
     bool ok = false;
@@ -225,6 +233,8 @@ static bool begin_upgrade(struct run *r, char *why, size_t room) {
         snprintf(why, room, "kvmux is shutting down");
     } else if (getpid() == 1) { /* its end would be that of its successor */
         snprintf(why, room, "kvmux is the first process of a container, which ends with it: replace the container");
+    } else if (dies_with_us()) {
+        snprintf(why, room, "systemd would end the new process with this one: the service needs Type=notify and NotifyAccess=all");
     } else if (inherit_pending()) {
         snprintf(why, room, "the process before this one still drains");
     } else {

@@ -528,6 +528,23 @@ def test_service_manager():
             px.proc.kill9()
 
 
+def test_service_without_notification():
+    """As the main process of a systemd service of Type=simple, whose end is that of all processes of the service."""
+    with RedisServer() as r:
+        px = Proxy({"p": redis_pool([r])}, start=False)
+        px.stats_port = free_port()
+        px.write_conf()
+        p = subprocess.Popen(["sh", "-c", 'SYSTEMD_EXEC_PID=$$ exec "$@"', "sh"] + px.argv(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        px.proc = Adopted(p.pid, px.log)
+        try:
+            px.wait_log("listen pool=p")
+            refused_upgrade(px, r"the service needs Type=notify and NotifyAccess=all")
+            with px.client() as c:
+                assert c.cmd("PING") == PONG
+        finally:
+            px.proc.kill9()
+
+
 def test_wrong_descriptors():
     """LISTEN_FDS that are no listening sockets: a clear error. Those for another process are left alone."""
     a, b = socket.socketpair()

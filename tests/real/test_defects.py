@@ -68,7 +68,8 @@ def test_b4_client_connections_is_enforced(redis_alone, mc_alone, proto):
         c.send(resp("PING") if proto == "redis" else b"version\r\n")
         return c.line().startswith((b"+PONG", b"VERSION"))
     with Proxy(pools, threads=3) as px:
-        px.wait_stat("p", "client_connections", 0)
+        # who looked whether it listens may not have been accepted yet
+        wait_until(lambda: px.stats()["p"]["client_accepted"] > 0 and px.stats()["p"]["client_connections"] == 0, "it to be alone")
         clients = [px.client() for _ in range(5)]
         assert all(asks(c) for c in clients)
         for _ in range(10):

@@ -54,18 +54,11 @@ void server_fini(struct server *s) {
     mem_free(s->times);
 }
 
-static struct uplink *profile_first(const struct profile *p) {
+static void profile_close_slots(struct profile *p, enum reason why) {
     for (uint32_t i = 0; i < p->nslots; i++) {
         if (p->slots[i] != NULL) {
-            return p->slots[i];
+            uplink_close(p->slots[i], why);
         }
-    }
-    return NULL;
-}
-
-static void profile_close_slots(struct profile *p, enum reason why) {
-    for (struct uplink *u; (u = profile_first(p)) != NULL;) {
-        uplink_close(u, why);
     }
 }
 
@@ -511,18 +504,28 @@ void server_refused(struct server *s, struct profile *p, int64_t opened_at) {
     }
 }
 
-static struct uplink *server_first(const struct server *s) {
-    struct uplink *u = profile_first(&s->base);
-    for (struct list *l = s->others.next; u == NULL && l != &s->others; l = l->next) {
-        u = profile_first(CONTAINER_OF(l, struct profile, link));
+static bool profile_is_open(const struct profile *p) {
+    for (uint32_t i = 0; i < p->nslots; i++) {
+        if (p->slots[i] != NULL) {
+            return true;
+        }
     }
-    return u;
+    return false;
+}
+
+static struct profile *first_open(struct server *s) {
+    struct profile *p = profile_is_open(&s->base) ? &s->base : NULL;
+    for (struct list *l = s->others.next; p == NULL && l != &s->others; l = l->next) {
+        struct profile *o = CONTAINER_OF(l, struct profile, link);
+        p = profile_is_open(o) ? o : NULL;
+    }
+    return p;
 }
 
 void server_close_all(struct server *s, enum reason why) {
     /* From the beginning each time: what is tried again moves its profile to the end of the list. */
-    for (struct uplink *u; (u = server_first(s)) != NULL;) {
-        uplink_close(u, why);
+    for (struct profile *p; (p = first_open(s)) != NULL;) {
+        profile_close_slots(p, why);
     }
     while (!list_empty(&s->leases)) {
         uplink_close(CONTAINER_OF(list_first(&s->leases), struct uplink, link), why);
